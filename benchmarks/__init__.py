@@ -1,0 +1,1 @@
+"""The questions: suites of cases, the puppet world, published results, performance benches."""

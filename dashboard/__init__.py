@@ -1,0 +1,1 @@
+"""The window: leaderboard, comparison and rating pages over the record store."""

@@ -1,0 +1,1 @@
+"""The measure: clips become scores (metrics, ratings, statistics and the record store)."""
