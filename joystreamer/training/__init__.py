@@ -1,0 +1,1 @@
+"""Training: pretraining stages, twin-teacher distillation, and the loop that drives them."""
