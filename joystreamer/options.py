@@ -76,8 +76,8 @@ class GenerationOptions:
         audio_scale: a_a of Eq. 2.
         distilled_timesteps: Raw student timesteps before the shift.
         negative_prompt: Words of the N branch of Eq. 2.
-        reference_offset: Added to the reference's time position (paper: 10, and 3 for plain
-            talking; the latter read as "in place of 10", see docs/generate.md).
+        reference_offset: Added to the reference's time position; None takes the network's (10).
+            The paper uses 3 for plain talking, read as "in place of 10", see docs/generate.md.
         first_segment: `empty` shows no history to the first pass; `reference` shows nine copies of
             the reference image.
         fragment_rule: How prompt fragments are laid over time.
@@ -95,7 +95,7 @@ class GenerationOptions:
     audio_scale: ScaleSchedule = field(default_factory=lambda: ScaleSchedule(AUDIO_SCALE_LOW_NOISE))
     distilled_timesteps: tuple[float, ...] = STUDENT_TIMESTEPS
     negative_prompt: str = NEGATIVE_PROMPT
-    reference_offset: int = 10
+    reference_offset: float | None = None
     first_segment: Literal["empty", "reference"] = "empty"
     fragment_rule: FragmentRule = "spread"
     batch_guidance: bool = True

@@ -1,0 +1,1 @@
+"""Conditions of the network: sound, words, people in the picture, and what happens when."""

@@ -1,0 +1,58 @@
+"""Prompts as the network reads them: UMT5 states, cut to their true length and padded with zeros.
+
+Wan's convention: the network sees 512 positions without a mask, so the padding must be zeros and
+not the encoder's states of padding tokens.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import ftfy
+import torch
+from torch import Tensor
+
+from joystreamer.errors import InputError
+
+MOST_TOKENS = 512
+"""Text positions that Wan's networks were trained with."""
+
+
+def clean_prompt(prompt: str) -> str:
+    """Prompt with broken encodings mended and runs of white space as one space."""
+    return re.sub(r"\s+", " ", ftfy.fix_text(prompt)).strip()
+
+
+@torch.no_grad()
+def encode_prompts(
+    tokenizer: Any, encoder: Any, prompts: Sequence[str], *, device: torch.device | str = "cpu"
+) -> Tensor:
+    """Text states of several prompts.
+
+    Args:
+        tokenizer: Tokenizer of the UMT5 encoder.
+        encoder: `UMT5EncoderModel`.
+        prompts: Texts; an empty one is encoded as its end token.
+        device: Where the encoder runs.
+
+    Returns:
+        (prompts, 512, channels) in the encoder's precision, zero beyond each prompt's length.
+
+    Raises:
+        InputError: A prompt has more than 512 tokens.
+    """
+    cleaned = [clean_prompt(prompt) for prompt in prompts]
+    encoded = [tokenizer(text, add_special_tokens=True)["input_ids"] for text in cleaned]
+    for text, ids in zip(cleaned, encoded, strict=True):
+        if len(ids) > MOST_TOKENS:
+            raise InputError(
+                f"the prompt beginning {text[:40]!r} has {len(text.split())} words "
+                f"({len(ids)} tokens); at most {MOST_TOKENS} tokens fit, so shorten it"
+            )
+    states = []
+    for ids in encoded:
+        tokens = torch.tensor([ids], device=device)
+        hidden = encoder(tokens, attention_mask=torch.ones_like(tokens)).last_hidden_state[0]
+        padding = hidden.new_zeros(MOST_TOKENS - len(ids), hidden.shape[-1])
+        states.append(torch.cat([hidden, padding]))
+    return torch.stack(states)
