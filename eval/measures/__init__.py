@@ -1,0 +1,1 @@
+"""Glue between arithmetic, networks and the runner: one file per family of metrics."""
