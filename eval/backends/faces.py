@@ -3,9 +3,7 @@
 Finds people looking roughly at the camera within about two metres; drawn faces often, animals seldom.
 """
 
-import atexit
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,27 +40,27 @@ class Face:
         return max(0, self.right - self.left) * max(0, self.bottom - self.top)
 
 
-@lru_cache(maxsize=2)
-def load_detector(path: Path) -> Any:
-    """Return MediaPipe's face detector for single images, kept for the life of the process."""
+def open_detector(path: Path) -> Any:
+    """Return MediaPipe's face detector for single images; close it after the clip.
+
+    It opens in milliseconds, and one kept to the interpreter's end fails in its destructor.
+    """
     from mediapipe.tasks import python as tasks
     from mediapipe.tasks.python import vision
 
-    detector = vision.FaceDetector.create_from_options(
+    return vision.FaceDetector.create_from_options(
         vision.FaceDetectorOptions(
             base_options=tasks.BaseOptions(model_asset_buffer=path.read_bytes()),
             min_detection_confidence=MINIMUM_CONFIDENCE,
         )
     )
-    atexit.register(detector.close)  # left to the interpreter's end, its destructor fails
-    return detector
 
 
 def find_faces(detector: Any, rgb: NDArray[np.uint8]) -> list[Face]:
     """Return the faces in an image, largest first.
 
     Args:
-        detector: From `load_detector`.
+        detector: From `open_detector`.
         rgb: uint8, (height, width, 3).
     """
     import mediapipe

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.backends.faces import MINIMUM_CONFIDENCE, find_faces, load_detector
+from eval.backends.faces import MINIMUM_CONFIDENCE, find_faces, open_detector
 from eval.backends.flow import shrink
 from eval.colour import ciede2000, mean_lab
 from eval.drift import WINDOW_S, Drift, colour_drift
@@ -53,6 +53,9 @@ class WholeColour:
         """Return the mean CIELAB colour, (3,)."""
         return (mean_lab(shrink(rgb, COLOUR_SHORT_SIDE)),)
 
+    def close(self) -> None:
+        """Nothing is held."""
+
 
 class FaceColour:
     """Mean colours of the largest face's box and of everything outside it."""
@@ -60,7 +63,7 @@ class FaceColour:
     metrics: Final = (COLOUR_FACE, COLOUR_BACKGROUND)
 
     def __init__(self, inputs: ClipInputs) -> None:
-        self._detector = load_detector(inputs.weights.find("face-detector"))
+        self._detector = open_detector(inputs.weights.find("face-detector"))
 
     def colours(self, rgb: NDArray[np.uint8]) -> tuple[NDArray[np.float64], ...]:
         """Return both colours, (3,) each; NaN for both when no face is found."""
@@ -77,6 +80,10 @@ class FaceColour:
         )
         mask[rows, columns] = True
         return mean_lab(small, mask), mean_lab(small, ~mask)
+
+    def close(self) -> None:
+        """Give the detector back."""
+        self._detector.close()
 
 
 class ColourObserver:
@@ -98,6 +105,7 @@ class ColourObserver:
 
     def finish(self) -> Mapping[str, Outcome]:
         """Return one outcome per region."""
+        self._regions.close()
         end_s = max(self._inputs.probe.duration_s, self._times[-1]) if self._times else 0.0
         if end_s < 2 * self._window_s - 1e-6:
             raise CannotMeasure(
