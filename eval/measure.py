@@ -82,9 +82,13 @@ class Outcome:
 
     def __post_init__(self) -> None:
         if (self.value is None) == (self.reason is None):
-            raise ValueError(f"an outcome has either a value or a reason, got {self.value!r} and {self.reason!r}")
+            raise ValueError(
+                f"an outcome has either a value or a reason, got {self.value!r} and {self.reason!r}"
+            )
         if self.value is not None and not np.isfinite(self.value):
-            raise ValueError(f"a score must be finite, got {self.value!r}: say why it is not with a reason")
+            raise ValueError(
+                f"a score must be finite, got {self.value!r}: say why it is not with a reason"
+            )
         if self.reason is not None and self.reason not in REASONS:
             raise ValueError(f"unknown reason {self.reason!r}; known: {', '.join(sorted(REASONS))}")
 
@@ -121,6 +125,8 @@ class ClipInputs:
         reference: Reference image, None when the clip has no case.
         speech: Clean speech that should be heard; None means the clip's own audio.
         prompt: Text prompt of the case; empty when there is none.
+        questions: Yes/no questions a judge asks, one per checkable clause of the prompt.
+        extra: Further facts of the case that belong to its suite.
         speakers: The case's speakers, with boxes and masks where given.
         borders_s: Times in seconds at which generated segments join; None when unknown.
     """
@@ -132,6 +138,8 @@ class ClipInputs:
     reference: Path | None = None
     speech: Path | None = None
     prompt: str = ""
+    questions: Sequence[str] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
     speakers: Sequence[Speaker] = ()
     borders_s: tuple[float, ...] | None = None
 

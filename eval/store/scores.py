@@ -1,0 +1,203 @@
+"""Scores in the database: written once per content and specification, read as one tidy table."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import pandas as pd
+from sqlalchemy import delete, func, insert, select, tuple_
+
+from eval.measure import Measure, Outcome
+from eval.store.database import Database
+from eval.store.leases import Work
+from eval.store.registry import all_cases, all_systems, now
+from eval.store.schema import clips, contents, leases, runs, scores, specs
+from eval.store.workspace import Workspace
+
+COLUMNS: Final = (
+    "score_id", "clip_id", "system", "kind", "family", "step", "suite", "case", "seed", "clip_name",
+    "metric", "variant", "fingerprint", "value", "reason", "message", "details", "series",
+    "subject", "mode", "content", "language", "duration_s", "seconds", "created_at",
+)  # fmt: skip
+"""Columns of the tidy table, one row per clip and metric."""
+
+
+class Finished(NamedTuple):
+    """The outcomes of one measure on one clip's content."""
+
+    work: Work
+    outcomes: Mapping[str, Outcome]
+    seconds: float
+
+
+def remember_spec(database: Database, measure: Measure, weight_digests: Mapping[str, str]) -> str:
+    """Store what a fingerprint means; return it."""
+    fingerprint = measure.fingerprint(weight_digests)
+    with database.write() as connection:
+        there = connection.execute(
+            select(specs.c.fingerprint).where(specs.c.fingerprint == fingerprint)
+        )
+        if there.first() is None:
+            connection.execute(
+                insert(specs).values(
+                    fingerprint=fingerprint,
+                    measure=measure.name,
+                    variant=measure.variant,
+                    description=measure.description(weight_digests),
+                )
+            )
+    return fingerprint
+
+
+def remember_contents(database: Database, links: Iterable[tuple[int, Work]]) -> None:
+    """Store which content each clip shows to each specification."""
+    wanted = {(clip, work.fingerprint): work.content for clip, work in links}
+    with database.write() as connection:
+        rows = connection.execute(
+            select(contents).where(contents.c.clip.in_({clip for clip, _ in wanted}))
+        ).all()
+        there = {(row.clip, row.fingerprint): row.content for row in rows}
+        stale = [key for key, content in there.items() if key in wanted and wanted[key] != content]
+        if stale:
+            connection.execute(
+                delete(contents).where(tuple_(contents.c.clip, contents.c.fingerprint).in_(stale))
+            )
+        fresh = [
+            {"clip": clip, "fingerprint": fingerprint, "content": content}
+            for (clip, fingerprint), content in wanted.items()
+            if there.get((clip, fingerprint)) != content
+        ]
+        if fresh:
+            connection.execute(insert(contents), fresh)
+
+
+def start_run(database: Database, worker: str, plan: Mapping[str, Any]) -> int:
+    """Open a run; return its number."""
+    with database.write() as connection:
+        key = connection.execute(
+            insert(runs).values(started_at=now(), worker=worker, report=dict(plan))
+        ).inserted_primary_key
+    assert key is not None
+    return int(key[0])
+
+
+def finish_run(database: Database, run: int, report: Mapping[str, Any]) -> None:
+    """Close a run with its report."""
+    with database.write() as connection:
+        connection.execute(
+            runs.update().where(runs.c.id == run).values(finished_at=now(), report=dict(report))
+        )
+
+
+def done(database: Database, works: Iterable[Work], *, after: int = 0) -> set[Work]:
+    """Return the work whose scores are stored, counting only scores numbered above `after`."""
+    wanted = list(dict.fromkeys(works))
+    found: set[Work] = set()
+    with database.read() as connection:
+        for start in range(0, len(wanted), 500):
+            rows = connection.execute(
+                select(scores.c.content, scores.c.fingerprint)
+                .where(
+                    tuple_(scores.c.content, scores.c.fingerprint).in_(wanted[start : start + 500]),
+                    scores.c.id > after,
+                )
+                .distinct()
+            )
+            found.update(Work(row.content, row.fingerprint) for row in rows)
+    return found
+
+
+def add_scores(workspace: Workspace, run: int, worker: str, finished: Sequence[Finished]) -> None:
+    """Store the outcomes of one clip and give its leases back, in one transaction."""
+    series = {
+        (item.work, metric): workspace.add_series(outcome.series)
+        for item in finished
+        for metric, outcome in item.outcomes.items()
+    }
+    with workspace.database.write() as connection:
+        works = [item.work for item in finished]
+        rows = connection.execute(
+            select(scores.c.content, scores.c.fingerprint, func.max(scores.c.generation))
+            .where(tuple_(scores.c.content, scores.c.fingerprint).in_(works))
+            .group_by(scores.c.content, scores.c.fingerprint)
+        )
+        generation = {Work(row[0], row[1]): row[2] + 1 for row in rows}
+        connection.execute(
+            insert(scores),
+            [
+                {
+                    "content": item.work.content,
+                    "metric": metric,
+                    "fingerprint": item.work.fingerprint,
+                    "generation": generation.get(item.work, 0),
+                    "value": outcome.value,
+                    "reason": outcome.reason,
+                    "message": outcome.message,
+                    "details": json.loads(json.dumps(dict(outcome.details), default=float)),
+                    "series": series[item.work, metric],
+                    "run": run,
+                    "seconds": item.seconds,
+                    "made_at": now(),
+                }
+                for item in finished
+                for metric, outcome in item.outcomes.items()
+            ],
+        )
+        connection.execute(
+            delete(leases).where(
+                tuple_(leases.c.content, leases.c.fingerprint).in_(works), leases.c.worker == worker
+            )
+        )
+
+
+def snapshot(database: Database) -> int:
+    """Return the number of the newest score: a view pinned to it does not change."""
+    with database.read() as connection:
+        return int(connection.execute(select(func.max(scores.c.id))).scalar() or 0)
+
+
+def score_table(workspace: Workspace, *, up_to: int | None = None) -> pd.DataFrame:
+    """Return the newest score of every current clip, metric and variant.
+
+    Args:
+        workspace: Where.
+        up_to: Only scores up to this number (see `snapshot`); None for all.
+
+    Returns:
+        One row per clip, metric and variant with the columns `COLUMNS`; `value` is NaN where there
+        is none and `reason` then says why.
+    """
+    query = (
+        select(
+            scores.c.id.label("score_id"), clips.c.id.label("clip_id"), clips.c.system, clips.c.suite,
+            clips.c.case, clips.c.seed, clips.c.name.label("clip_name"), clips.c.probe,
+            scores.c.metric, specs.c.variant, scores.c.fingerprint, scores.c.value, scores.c.reason,
+            scores.c.message, scores.c.details, scores.c.series, scores.c.seconds,
+            scores.c.made_at.label("created_at"),
+        )
+        .join(contents, contents.c.clip == clips.c.id)
+        .join(
+            scores,
+            (scores.c.content == contents.c.content) & (scores.c.fingerprint == contents.c.fingerprint),
+        )
+        .join(specs, specs.c.fingerprint == scores.c.fingerprint)
+        .where(~clips.c.replaced)
+        .order_by(clips.c.suite, clips.c.case, clips.c.system, clips.c.seed, scores.c.metric, scores.c.id)
+    )  # fmt: skip
+    if up_to is not None:
+        query = query.where(scores.c.id <= up_to)
+    with workspace.database.read() as connection:
+        rows = [dict(row) for row in connection.execute(query).mappings()]
+    newest = {(row["clip_id"], row["metric"], row["variant"]): row for row in rows}
+    systems_by_name, cases_by_key = all_systems(workspace), all_cases(workspace)
+    for row in newest.values():
+        system = systems_by_name[row["system"]]
+        row.update(kind=system.kind, family=system.family, step=system.step)
+        case = cases_by_key.get((row["suite"], row["case"]))
+        tags = (case.record.get("tags") if case else None) or {}
+        row.update(
+            subject=tags.get("subject", ""), mode=tags.get("mode", ""), content=tuple(tags.get("content", ())),
+            language=tags.get("language", ""), duration_s=row.pop("probe").get("duration_s"),
+        )  # fmt: skip
+    table = pd.DataFrame(list(newest.values()), columns=list(COLUMNS))
+    return table.astype({"value": "float64", "duration_s": "float64", "seconds": "float64"})
