@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from joystreamer.errors import InputError
-from joystreamer.media.container import DecodeError, is_plain, open_media
+from joystreamer.media.container import DecodeError, open_media, promised_length
 from joystreamer.media.video import END_TOLERANCE_S, first_frame_time
 
 # Timestamps may wander this far from the sample count (containers round to 1 ms, encoders pad)
@@ -188,9 +188,10 @@ def _continuous(
             samples = samples[:, : _samples_shown(container, source, stamp, placer.rate)]
         for piece in placer.place(samples, stamp):
             yield matrix @ piece, placer.rate
-    if is_plain(container) and source.duration and damage is None:
-        promised = float(((source.start_time or 0) + source.duration) * source.time_base)
-        if promised - end_s > END_TOLERANCE_S and placer is not None:
+    length = promised_length(container, source)
+    if length is not None and damage is None and placer is not None:
+        promised = float((source.start_time or 0) * source.time_base + length)
+        if promised - end_s > END_TOLERANCE_S:
             damage = f"{promised - end_s:.2f} s of {promised:.2f} s are missing (truncated)"
     if damage is not None:
         raise DecodeError(

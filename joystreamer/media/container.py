@@ -8,6 +8,7 @@ or time; `joystreamer.media.probe`, `video` and `audio` build on it.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +86,19 @@ def open_media(path: str | Path) -> Iterator[Any]:
         yield container
 
 
-def is_plain(container: Any) -> bool:
-    """Whether the container's header states the duration of its streams."""
-    return any(name in STATES_DURATION for name in container.format.name.split(","))
+def promised_length(container: Any, stream: Any) -> Fraction | None:
+    """How long the header says a stream is, in seconds; None where it does not say."""
+    if not STATES_DURATION.intersection(container.format.name.split(",")):
+        return None
+    if stream.duration is not None:
+        return Fraction(stream.duration * stream.time_base)
+    # Matroska states it per track as text, "00:00:05.200000000".
+    parts = stream.metadata.get("DURATION", "").split(":")
+    try:
+        hours, minutes, seconds = (Fraction(part) for part in parts)
+    except ValueError:
+        return None
+    return hours * 3600 + minutes * 60 + seconds
 
 
 def video_stream(container: Any, path: str | Path) -> Any:

@@ -13,7 +13,7 @@ import av
 
 from joystreamer.errors import InputError
 from joystreamer.media.container import open_media, video_stream
-from joystreamer.media.video import orientation
+from joystreamer.media.video import first_picture, orientation
 
 # A rate is constant when every timestamp lies this close to an even grid: containers round to
 # 1 ms (Matroska) or to their own tick, whichever is coarser.
@@ -53,7 +53,7 @@ class MediaProbe:
         height: rows as displayed.
         rotation: clockwise degrees that the file asks for: 0, 90, 180 or 270.
         pixel_format: FFmpeg's name of the coded pixel format.
-        pixel_aspect: width of one pixel over its height, 1.0 when square or unknown.
+        pixel_aspect: width of one displayed pixel over its height, 1.0 when square or unknown.
         frame_rate: frames per second, the average when not constant; None for a single frame
             without a stated rate.
         constant_rate: whether the timestamps lie on an even grid.
@@ -89,16 +89,17 @@ def probe(path: str | Path) -> MediaProbe:
     """
     with open_media(path) as container:
         stream = video_stream(container, path)
-        picture = _first_picture(container, stream)
+        stamp, picture = first_picture(container, stream)
     if picture is None:
         raise InputError(f"no picture of '{path}' can be decoded; copy or render it again.")
     with open_media(path) as container:
         stream = video_stream(container, path)
         spans = _read_spans(container)
         video = spans[stream.index]
+        video.begin_at(stamp)
         turns, _ = orientation(picture)
         width, height = picture.width, picture.height
-        aspect = stream.sample_aspect_ratio
+        aspect = float(stream.sample_aspect_ratio or 1)
         rate, constant = _measure_rate(video, stream)
         return MediaProbe(
             container=container.format.name,
@@ -107,7 +108,7 @@ def probe(path: str | Path) -> MediaProbe:
             height=width if turns % 2 else height,
             rotation=(-turns % 4) * 90,
             pixel_format=picture.format.name,
-            pixel_aspect=float(aspect) if aspect else 1.0,
+            pixel_aspect=1 / aspect if turns % 2 else aspect,
             frame_rate=rate,
             constant_rate=constant,
             num_frames=len(video.stamps) or None,
@@ -136,6 +137,11 @@ class _Span:
             self.last_duration = packet.duration or 0
         self.stamps.append(stamp)
 
+    def begin_at(self, stamp: int | None) -> None:
+        """Forget packets before the first picture that can be shown (an open first group)."""
+        if stamp is not None:
+            self.stamps = [s for s in self.stamps if s >= stamp] or self.stamps
+
     @property
     def start_s(self) -> float:
         return float(min(self.stamps) * self.time_base) if self.stamps else 0.0
@@ -146,15 +152,6 @@ class _Span:
             return 0.0
         last_s = float(self.last_duration * self.time_base) or fallback_s
         return float((max(self.stamps) - min(self.stamps)) * self.time_base) + last_s
-
-
-def _first_picture(container: Any, stream: Any) -> Any:
-    try:
-        for picture in container.decode(stream):
-            return picture
-    except av.error.FFmpegError:
-        return None
-    return None
 
 
 def _read_spans(container: Any) -> dict[int, _Span]:

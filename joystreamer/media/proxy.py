@@ -223,8 +223,6 @@ def _end_of(facts: MediaProbe) -> float | None:
 def _square_size(facts: MediaProbe) -> tuple[int, int]:
     """The clip's size with square pixels; the longer side grows, nothing is thrown away."""
     width, height, aspect = facts.width, facts.height, facts.pixel_aspect
-    if facts.rotation % 180:
-        aspect = 1 / aspect
     if aspect > 1:
         width = round(width * aspect)
     elif aspect < 1:

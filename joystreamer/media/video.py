@@ -6,6 +6,7 @@ and nothing of sound.
 
 from collections.abc import Iterator
 from fractions import Fraction
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,16 +15,11 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from joystreamer.media.container import DecodeError, is_plain, open_media, video_stream
+from joystreamer.media.container import DecodeError, open_media, promised_length, video_stream
 
-# Bit-exact, fully rounded conversion with interpolated chroma: the same pixels on every processor.
-CONVERSION = (
-    Interpolation.BICUBIC
-    | Interpolation.FULL_CHR_H_INT
-    | Interpolation.FULL_CHR_H_INP
-    | Interpolation.ACCURATE_RND
-    | Interpolation.BITEXACT
-)
+# Bit-exact with full rounding: the same pixels on every processor. Without these flags swscale
+# takes a vector path of its own for each machine, which is off by up to three grey levels.
+DECODE_SCALING = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 # How much earlier than its header says a stream may end before it counts as cut off: containers
 # round, and some writers count a last frame that they do not store.
 END_TOLERANCE_S = 0.25
@@ -74,10 +70,10 @@ def iter_frames(
         first: int | None = None
         time_s, count = 0.0, 0
         damage = _Damage(container, stream)
-        for picture in _decode(container, stream, damage):
-            if picture.pts is not None:
-                first = picture.pts if first is None else first
-                time_s = max(time_s, float((picture.pts - first) * stream.time_base))
+        for stamp, picture in _decode(container, stream, damage):
+            if stamp is not None:
+                first = stamp if first is None else first
+                time_s = max(time_s, float((stamp - first) * stream.time_base))
             elif count:
                 time_s += _nominal_interval(stream)
             yield Frame(time_s, converter.convert(picture))
@@ -106,11 +102,15 @@ def first_frame_time(path: str | Path) -> Fraction | None:
             return None
         stream = video_stream(container, path)
         stream.thread_type = "SLICE"
-        for picture in _decode(container, stream, _Damage(container, stream)):
-            if picture.pts is None:
-                return Fraction(0)
-            return Fraction(picture.pts * stream.time_base)
-    return None
+        stamp, _ = first_picture(container, stream)
+        return None if stamp is None else Fraction(stamp * stream.time_base)
+
+
+def first_picture(container: Any, stream: Any) -> tuple[int | None, Any]:
+    """The first picture that can be decoded and its timestamp; (None, None) without one."""
+    for stamp, picture in _decode(container, stream, _Damage(container, stream)):
+        return stamp, picture
+    return None, None
 
 
 class _Damage:
@@ -120,11 +120,10 @@ class _Damage:
         self.error: str | None = None
         self.end: Fraction | None = None
         self.promised: Fraction | None = None
-        if is_plain(container) and stream.duration is not None:
-            self.promised = (stream.start_time or 0) * stream.time_base + (
-                stream.duration * stream.time_base
-            )
         self.stream = stream
+        length = promised_length(container, stream)
+        if length is not None:
+            self.promised = (stream.start_time or 0) * stream.time_base + length
 
     def see(self, packet: Any) -> None:
         """Note a packet's end time and whether it arrived whole."""
@@ -144,8 +143,14 @@ class _Damage:
         return self.error
 
 
-def _decode(container: Any, stream: Any, damage: _Damage) -> Iterator[Any]:
-    """Pictures in presentation order; errors are noted in `damage` and decoding goes on."""
+def _decode(container: Any, stream: Any, damage: _Damage) -> Iterator[tuple[int | None, Any]]:
+    """(timestamp, picture) in presentation order; errors are noted and decoding goes on.
+
+    AVI has no presentation times, only slots in storage order, and what FFmpeg makes of them is not
+    in order when there are B-frames. Pictures leave the decoder in presentation order, so each
+    takes the earliest slot that is free.
+    """
+    slots: list[int] = []
     packets = iter(container.demux(stream))
     while True:
         try:
@@ -157,6 +162,8 @@ def _decode(container: Any, stream: Any, damage: _Damage) -> Iterator[Any]:
             packet = None
         if packet is not None:
             damage.see(packet)
+            if packet.pts is None and packet.dts is not None and packet.size:
+                heappush(slots, packet.dts)
         try:
             pictures = stream.codec_context.decode(packet)
         except av.error.EOFError:
@@ -164,10 +171,12 @@ def _decode(container: Any, stream: Any, damage: _Damage) -> Iterator[Any]:
         except av.error.FFmpegError as error:
             damage.error = f"a frame cannot be decoded ({error.strerror})"
             pictures = []
+            if slots:
+                heappop(slots)  # its picture will not come
         for picture in pictures:
             if picture.is_corrupt:
                 damage.error = "a frame is damaged"
-            yield picture
+            yield (heappop(slots) if slots else picture.pts), picture
         if packet is None:
             return
 
@@ -208,7 +217,7 @@ def to_rgb(picture: Any, scaler: Any, size: tuple[int, int]) -> NDArray[np.uint8
         src_colorspace=int(Colorspace.ITU601) if matrix == _UNTAGGED else matrix,
         src_color_range=picture.color_range,
         dst_color_range=int(ColorRange.JPEG),
-        interpolation=int(CONVERSION),
+        interpolation=int(DECODE_SCALING),
         threads=1,
     )
     array: NDArray[np.uint8] = converted.to_ndarray()

@@ -16,17 +16,24 @@ from typing import Any
 import av
 import numpy as np
 from av.bitstream import BitStreamFilterContext
-from av.video.reformatter import ColorRange, Colorspace
+from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from numpy.typing import NDArray
 
 from joystreamer.errors import InputError
-from joystreamer.media.video import CONVERSION, Frame
+from joystreamer.media.video import Frame
 
 DEFAULT_CRF = 18  # visually transparent for generated clips
 DEFAULT_PRESET = "medium"
 AUDIO_BITRATE = 128_000
 # x264 gives the same bytes only for the same number of threads: the number is part of the format.
 _ENCODER_THREADS = 4
+# Colour is averaged over all pixels it stands for, with the same rounding on every processor.
+_ENCODE_SCALING = (
+    Interpolation.BICUBIC
+    | Interpolation.FULL_CHR_H_INP
+    | Interpolation.ACCURATE_RND
+    | Interpolation.BITEXACT
+)
 _BT709 = 1  # the code of BT.709 for primaries, transfer and matrix (H.273)
 _AUDIO_RATES = (16000, 22050, 24000, 32000, 44100, 48000)
 
@@ -84,8 +91,7 @@ class ClipWriter:
         self._options = {
             "crf": str(crf),
             "preset": preset,
-            "threads": str(_ENCODER_THREADS),
-            "x264-params": f"threads={_ENCODER_THREADS}:lookahead-threads=1:scenecut=40",
+            "x264-params": f"threads={_ENCODER_THREADS}:lookahead-threads=1",
         }
         self._gop = max(1, round(keyframe_s * self.rate))
         self._sample_rate = sample_rate
@@ -139,7 +145,7 @@ class ClipWriter:
             src_color_range=int(ColorRange.JPEG),
             dst_colorspace=int(Colorspace.ITU709),
             dst_color_range=int(ColorRange.MPEG),
-            interpolation=int(CONVERSION),
+            interpolation=int(_ENCODE_SCALING),
             threads=1,
         )
         picture.pts = self.num_frames
@@ -176,6 +182,8 @@ class ClipWriter:
         context = video.codec_context
         context.time_base = 1 / self.rate
         context.gop_size = self._gop
+        context.thread_count = _ENCODER_THREADS
+        context.thread_type = "FRAME"  # slices would cost quality
         context.flags |= av.codec.context.Flags.bitexact
         context.color_range = int(ColorRange.MPEG)
         context.colorspace = context.color_primaries = context.color_trc = _BT709
