@@ -1,0 +1,24 @@
+"""From scores to who leads: the board of all systems, and two systems side by side.
+
+Knows the tidy table of scores and the facts of metrics; neither how scores are stored nor how tables
+are drawn.
+"""
+
+from eval.leaderboard.board import build_board
+from eval.leaderboard.comparison import compare
+from eval.leaderboard.records import ACCOUNTS, Board, Cell, Comparison, Contrast
+from eval.leaderboard.scores import SCORE_COLUMNS, TAGS, check_scores, select_scores
+
+__all__ = [
+    "ACCOUNTS",
+    "SCORE_COLUMNS",
+    "TAGS",
+    "Board",
+    "Cell",
+    "Comparison",
+    "Contrast",
+    "build_board",
+    "check_scores",
+    "compare",
+    "select_scores",
+]

@@ -1,0 +1,42 @@
+"""How sure a mean is, and whether two systems differ: plain arithmetic on arrays.
+
+Knows neither systems nor metrics nor tables. Every function is deterministic for its seed and gives
+an answer for one column that does not depend on the columns beside it.
+"""
+
+from eval.statistics.bootstrap import (
+    CONFIDENCE,
+    MIN_CASES,
+    RESAMPLES,
+    SEED,
+    Interval,
+    bca_bounds,
+    mean_intervals,
+)
+from eval.statistics.multiplicity import holm
+from eval.statistics.paired import (
+    EXACT_CASES,
+    PairedDifference,
+    flips_for,
+    paired_differences,
+    sign_flip_p_values,
+)
+from eval.statistics.ranking import SIGNIFICANCE, tie_ranks
+
+__all__ = [
+    "CONFIDENCE",
+    "EXACT_CASES",
+    "MIN_CASES",
+    "RESAMPLES",
+    "SEED",
+    "SIGNIFICANCE",
+    "Interval",
+    "PairedDifference",
+    "bca_bounds",
+    "flips_for",
+    "holm",
+    "mean_intervals",
+    "paired_differences",
+    "sign_flip_p_values",
+    "tie_ranks",
+]

@@ -1,0 +1,166 @@
+"""Do two systems differ on the cases both answered? Differences, their interval, and a p.
+
+The test is the sign-flip permutation test of the mean difference: if the systems were alike, each
+case's difference could as well have had the other sign. It is exact up to `EXACT_CASES` cases and
+drawn at random beyond; it assumes neither a normal nor a continuous distribution, and it tests the
+number that is printed (a rank test would test another one).
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eval.statistics.bootstrap import (
+    CONFIDENCE,
+    MIN_CASES,
+    RESAMPLES,
+    SEED,
+    Interval,
+    checked_sample,
+    mean_intervals,
+)
+
+Array = NDArray[np.float64]
+
+EXACT_CASES: Final = 16
+"""Up to this many cases all sign patterns are counted: 32,768 after symmetry."""
+
+_FLIPS_PER_TEST: Final = 40
+"""Random flips per test of a family: Holm's smallest p can then still reach 1/40."""
+
+_CHUNK: Final = 4_000_000
+_TIE: Final = 1e-12
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairedDifference:
+    """What n cases say of one system against another.
+
+    Attributes:
+        n: Cases both systems have.
+        mean: Mean of first minus second; None when n is 0.
+        interval: Interval of that mean; None below `MIN_CASES` cases.
+        p: Two-sided p of the sign-flip test; None below `MIN_CASES` cases.
+    """
+
+    n: int
+    mean: float | None
+    interval: Interval | None
+    p: float | None
+
+
+def paired_differences(
+    differences: Sequence[Array],
+    *,
+    family: int | None = None,
+    confidence: float = CONFIDENCE,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> list[PairedDifference]:
+    """Summarise columns of per-case differences.
+
+    Args:
+        differences: One (n,) array per comparison: first system minus second, case by case.
+        family: Tests that will be adjusted together; the number of columns if not given.
+        confidence: Two-sided confidence of the intervals.
+        resamples: Bootstrap resamples.
+        seed: Start of the random draws.
+
+    Raises:
+        ValueError: A column is not one-dimensional or not finite.
+    """
+    columns = [checked_sample(column) for column in differences]
+    intervals = mean_intervals(columns, confidence=confidence, resamples=resamples, seed=seed)
+    flips = flips_for(len(columns) if family is None else family)
+    p_values = sign_flip_p_values(columns, flips=flips, seed=seed)
+    return [
+        PairedDifference(
+            n=column.size,
+            mean=float(column.mean()) if column.size else None,
+            interval=interval,
+            p=p,
+        )
+        for column, interval, p in zip(columns, intervals, p_values, strict=True)
+    ]
+
+
+def flips_for(family: int) -> int:
+    """Return how many random sign flips let a family of so many tests still show a difference."""
+    return max(RESAMPLES, _FLIPS_PER_TEST * family - 1)
+
+
+def sign_flip_p_values(
+    differences: Sequence[Array], *, flips: int = RESAMPLES, seed: int = SEED
+) -> list[float | None]:
+    """Return the two-sided p of the sign-flip test of each column's mean being zero.
+
+    Args:
+        differences: One finite (n,) array per comparison.
+        flips: Random sign patterns per column of more than `EXACT_CASES` cases; the observed pattern
+            counts as one more, so p is never 0.
+        seed: Start of the random draws.
+
+    Returns:
+        One p per column; None where it has fewer than `MIN_CASES` cases.
+
+    Raises:
+        ValueError: A column is not one-dimensional or not finite.
+    """
+    columns = [checked_sample(column) for column in differences]
+    by_length: dict[int, list[int]] = defaultdict(list)
+    for index, column in enumerate(columns):
+        if column.size >= MIN_CASES:
+            by_length[column.size].append(index)
+    found: list[float | None] = [None] * len(columns)
+    for size, indices in by_length.items():
+        block = np.stack([columns[index] for index in indices], axis=1)
+        scale = np.abs(block).max(axis=0)
+        block = block / np.where(scale > 0, scale, 1.0)
+        if size <= EXACT_CASES:
+            p_values = _as_extreme(block, _all_signs(size)) / 2 ** (size - 1)
+        else:
+            p_values = _random_p_values(block, flips, seed)
+        for index, p in zip(indices, p_values, strict=True):
+            found[index] = float(p)
+    return found
+
+
+def _as_extreme(block: Array, signs: Array) -> Array:
+    """Count, per column of (n, k), the rows of (r, n) `signs` whose sum is as far from 0 as observed."""
+    bound = np.abs(block.sum(axis=0)) - _TIE * block.shape[0]
+    counts = np.zeros(block.shape[1])
+    step = max(1, _CHUNK // signs.shape[0])
+    for start in range(0, block.shape[1], step):
+        sums = signs @ block[:, start : start + step]
+        counts[start : start + step] = (np.abs(sums) >= bound[start : start + step]).sum(axis=0)
+    return counts
+
+
+def _all_signs(size: int) -> Array:
+    """Return the (2 ** (size - 1), size) sign patterns that start with +1.
+
+    The others are their mirror images and have the same distance from zero.
+    """
+    patterns = np.arange(2 ** (size - 1))[:, None] >> np.arange(size - 1)
+    signs = np.ones((2 ** (size - 1), size))
+    signs[:, 1:] -= 2.0 * (patterns & 1)
+    return signs
+
+
+def _random_p_values(block: Array, flips: int, seed: int) -> Array:
+    """Return p per column from `flips` random sign patterns, the observed one counted as well."""
+    size = block.shape[0]
+    generator = np.random.default_rng(seed)
+    counts = np.ones(block.shape[1])
+    step = max(1, _CHUNK // size)
+    for start in range(0, flips, step):
+        rows = min(step, flips - start)
+        bits = np.frombuffer(generator.bytes(-(-rows * size // 8)), dtype=np.uint8)
+        patterns = np.unpackbits(bits, count=rows * size).reshape(rows, size)
+        signs = 2.0 * patterns.astype(np.float64) - 1.0
+        counts += _as_extreme(block, signs)
+    return counts / (flips + 1)
