@@ -1,11 +1,25 @@
-"""Settings and small real inputs shared by every test."""
+"""Settings, servers and small real inputs shared by every test."""
 
 import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, text
 
 ROOT = Path(__file__).resolve().parent.parent
+
+MISSING: dict[str, str] = {}
+"""What could not run and why, listed at the end."""
+
+
+def _skip(what: str, why: str) -> None:
+    MISSING[what] = why
+    pytest.skip(f"{what}: {why}")
 
 
 @pytest.fixture(scope="session")
@@ -14,5 +28,114 @@ def shared_data() -> Path:
     given = os.environ.get("JOYSTREAMER_DATA")
     folder = Path(given) if given else ROOT.parent / "shared" / "data"
     if not (folder / "manifest.json").is_file():
-        pytest.skip(f"real test media are missing: no manifest.json in {folder}; set JOYSTREAMER_DATA")
+        _skip("real media", f"no manifest.json in {folder}; set JOYSTREAMER_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of a Chromium that tests may drive."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if found := shutil.which(name):
+            return found
+    _skip("browser", "no Chromium on the path; 'make system' installs one")
+    raise AssertionError
+
+
+def _postgres_programs() -> Path | None:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) + (
+        [Path(which)] if (which := shutil.which("initdb")) else []
+    )
+    return found[-1].resolve().parent if found else None
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """A PostgreSQL of our own on a socket in a temporary folder; yields its URL without a database."""
+    programs = _postgres_programs()
+    if programs is None:
+        _skip("postgres", "no PostgreSQL server programs; 'make system' installs them")
+        return
+    folder = Path(tempfile.mkdtemp(prefix="jspg-"))  # a short path: sockets allow about 100 bytes
+    # The server refuses to run as root; the package made a user for it.
+    user = "postgres" if os.geteuid() == 0 else None
+    if user:
+        shutil.chown(folder, user)
+    data = folder / "data"
+
+    def run(program: str, *arguments: str) -> None:
+        subprocess.run(
+            [str(programs / program), *arguments],
+            check=True,
+            user=user,
+            capture_output=True,
+            cwd=folder,
+        )
+
+    run("initdb", "-D", str(data), "-U", "tester", "--auth=trust", "-E", "UTF8", "--no-sync")
+    options = f"-k {folder} -c listen_addresses= -c max_connections=200 -c fsync=off"
+    run("pg_ctl", "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
+    try:
+        yield f"postgresql+psycopg://tester@/{{name}}?host={folder}"
+    finally:
+        run("pg_ctl", "-D", str(data), "-m", "immediate", "stop")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """URL of a fresh PostgreSQL database."""
+    name = f"test_{secrets.token_hex(6)}"
+    admin = create_engine(postgres_server.format(name="postgres"), isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    yield postgres_server.format(name=name)
+    with admin.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    admin.dispose()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of a fresh database, once on SQLite and once on PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'records.db'}"
+    return str(request.getfixturevalue("postgres_url"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """End with a table of what did not run and why; fail where it was required to."""
+    reasons: dict[str, int] = {}
+    for report in terminalreporter.stats.get("skipped", []):
+        why = (
+            str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        )
+        why = why.removeprefix("Skipped: ")
+        reasons[why] = reasons.get(why, 0) + 1
+    if reasons:
+        terminalreporter.section("did not run")
+        for why, count in sorted(reasons.items()):
+            terminalreporter.write_line(f"  {count:4d} tests   {why}")
+    else:
+        terminalreporter.section("did not run")
+        terminalreporter.write_line("  nothing: every selected test ran")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Turn a missing browser or server into a failure where `JOYSTREAMER_REQUIRE` names it."""
+    if hasattr(session.config, "workerinput"):
+        return
+    required = os.environ.get("JOYSTREAMER_REQUIRE", "").split()
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = (
+        " ".join(str(report.longrepr) for report in reporter.stats.get("skipped", []))
+        if reporter
+        else ""
+    )
+    for what in required:
+        if f"{what}: no " in skipped:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            if reporter:
+                reporter.write_line(
+                    f"error: tests that need {what} did not run, and they are required here"
+                )

@@ -10,9 +10,11 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, Table, create_engine, event, text
+from sqlalchemy.dialects.postgresql import insert as insert_postgresql
+from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
@@ -113,6 +115,20 @@ class Database:
                 connection.rollback()
                 raise
             connection.commit()
+
+    def close(self) -> None:
+        """Close every connection; the database may be used again afterwards."""
+        self.engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def insert(self, table: Table) -> Any:
+        """Return an INSERT that can say what happens on a conflict, in this database's dialect."""
+        return (insert_sqlite if self.is_sqlite else insert_postgresql)(table)
 
     def check(self) -> None:
         """Ask the database for an answer.

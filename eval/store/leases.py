@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from sqlalchemy import delete, insert, select, tuple_, update
+from sqlalchemy import delete, select, tuple_, update
 
 from eval.store.database import Database
 from eval.store.schema import leases
@@ -76,23 +76,15 @@ def claim(database: Database, wanted: Iterable[Work], worker: str) -> list[Work]
                 delete(leases).where(tuple_(leases.c.content, leases.c.fingerprint).in_(keys))
             )
         taken = {(row.content, row.fingerprint) for row in held if row not in free}
-        mine = [work for work in wanted if tuple(work) not in taken]
-        won = []
-        for work in mine:
+        won = set()
+        # In one order, so that two workers on PostgreSQL never wait for each other crosswise.
+        for work in sorted(work for work in wanted if tuple(work) not in taken):
             row = {**work._asdict(), "worker": worker, "expires_at": now + LEASE_S}
-            # A concurrent insert of the same key on PostgreSQL loses instead of raising.
-            statement = _insert_if_free(database, row)
-            if connection.execute(statement).rowcount == 1:
-                won.append(work)
-    return won
-
-
-def _insert_if_free(database: Database, row: dict[str, object]):  # type: ignore[no-untyped-def]  # dialect types differ
-    if database.is_sqlite:
-        return insert(leases).prefix_with("OR IGNORE").values(**row)
-    from sqlalchemy.dialects.postgresql import insert as insert_postgresql
-
-    return insert_postgresql(leases).values(**row).on_conflict_do_nothing()
+            # A concurrent insert of the same key loses instead of raising.
+            statement = database.insert(leases).values(**row).on_conflict_do_nothing()
+            if connection.execute(statement.returning(leases.c.content)).first() is not None:
+                won.add(work)
+    return [work for work in wanted if work in won]
 
 
 def release(database: Database, works: Sequence[Work], worker: str) -> None:

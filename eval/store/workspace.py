@@ -14,7 +14,7 @@ import tomllib
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 
@@ -73,6 +73,12 @@ class Workspace:
         self.proxies = ContentFolder(self.root / "proxies")
         self.posters = ContentFolder(self.root / "posters")
         self._series = ContentFolder(self.root / "series")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.database.close()
 
     @property
     def reports(self) -> Path:

@@ -1,0 +1,55 @@
+# Needs only Python 3.11 or newer, make and a package index.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CLIPS ?=
+WORKSPACE ?= workspaces/$(notdir $(patsubst %/,%,$(CLIPS)))
+PROCESSES ?= 1
+export JOYSTREAMER_WEIGHTS
+
+.PHONY: help setup system check lint types imports test test-long score lock
+
+help:  ## list what make can do
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(READY)  ## make the virtual environment with the locked dependencies
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("error: Python %d.%d is too old; JoyStreamer needs 3.11 or newer: make setup PYTHON=python3.11" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --progress-bar off -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@touch $@
+
+system:  ## install a Chromium and a PostgreSQL with the system's package manager where it may
+	@sh .ci/system.sh
+
+check: lint types imports test  ## everything a change must pass
+
+lint: setup  ## style and common mistakes
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: setup  ## static types
+	$(BIN)/mypy
+
+imports: setup  ## folders import only downwards
+	$(BIN)/lint-imports
+
+test: setup system  ## the whole test suite, minutes on two cores
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not gpu" -n 2 --dist loadgroup
+
+test-long: setup system  ## the same with the heavier forms
+	$(BIN)/python -m pytest -m "not gpu"
+
+score: setup  ## score a folder of clips: make score CLIPS=folder [PROCESSES=2]
+	@test -n "$(CLIPS)" || { echo "error: no clips given; call it as: make score CLIPS=path/to/folder"; exit 2; }
+	@$(BIN)/python -m eval ingest "$(CLIPS)" --workspace "$(WORKSPACE)"; code=$$?; [ $$code -le 1 ]
+	@$(BIN)/python -m eval score --workspace "$(WORKSPACE)" --processes $(PROCESSES); code=$$?; [ $$code -le 1 ]
+	@$(BIN)/python -m eval leaderboard --workspace "$(WORKSPACE)"
+	@$(BIN)/python -m eval report --workspace "$(WORKSPACE)"
+
+lock:  ## resolve requirements.in again and write requirements.lock
+	$(BIN)/python -m pip install --quiet -r requirements.in
+	$(BIN)/python -m pip freeze --exclude-editable --exclude joystreamer > requirements.lock
