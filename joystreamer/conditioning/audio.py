@@ -181,10 +181,18 @@ class SpeechStreams:
 
     Args:
         encoder: Makes the features.
-        tracks: One normalised 16 kHz mono track per speaker; one speaker means no silence stream.
+        tracks: One normalised 16 kHz mono track per speaker.
+        with_silence: Whether a last stream of silence is added, for what lies outside all regions.
     """
 
-    def __init__(self, encoder: SpeechEncoder, tracks: Sequence[NDArray[np.float32]]) -> None:
+    def __init__(
+        self,
+        encoder: SpeechEncoder,
+        tracks: Sequence[NDArray[np.float32]],
+        *,
+        with_silence: bool,
+    ) -> None:
+        self.with_silence = with_silence
         self.encoder = encoder
         self.tracks = tuple(tracks)
         self.scales = tuple(TrackScale.of(track) for track in tracks)
@@ -198,14 +206,14 @@ class SpeechStreams:
         """Windows of all streams.
 
         Returns:
-            (1, streams, latents, 8, layers, channels) float32. With several speakers the last
-            stream is encoded silence, which is not null audio (zeros).
+            (1, streams, latents, 8, layers, channels) float32. A silent stream is encoded
+            silence, which is not null audio (zeros).
         """
         streams = [
             self.encoder.windows(track, scale, start, latents)
             for track, scale in zip(self.tracks, self.scales, strict=True)
         ]
-        if len(streams) > 1:
+        if self.with_silence:
             quiet = np.zeros(1, dtype=np.float32)
             streams.append(self.encoder.windows(quiet, TrackScale(0.0, 1.0), start, latents))
         return torch.stack(streams)[None]
