@@ -1,0 +1,1 @@
+"""Statistics of pairwise votes as pure functions of arrays: no storage, no page, no clock."""
