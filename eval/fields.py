@@ -104,7 +104,7 @@ class Fields:
                 "rename it",
             )
             return default or ""
-        if not value and self.has(name):
+        if value == "" and self._record.get(name) == "":
             self.problem(name, value, "a name that is not empty")
         return value
 

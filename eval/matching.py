@@ -122,7 +122,8 @@ def _split_names(stems: Sequence[str], case_ids: frozenset[str]) -> list[tuple[s
     """Split `case_system` names where that reading is borne out; None where it is not.
 
     It is when at least two systems appear, every name splits, and at least two thirds of the table
-    of cases by systems is filled; the underscore that fills it best wins.
+    of cases by systems is filled; a reading with several cases wins over one with a single case, and
+    then the one that fills the table best.
     """
     if len(stems) < 2 or not all("_" in stem for stem in stems):
         return None
@@ -133,14 +134,15 @@ def _split_names(stems: Sequence[str], case_ids: frozenset[str]) -> list[tuple[s
     if case_ids:
         known = [_known_prefix(stem, case_ids) for stem in stems]
         ways.insert(0, [pair for pair in known if pair is not None])
-    best: tuple[float, list[tuple[str, str]]] | None = None
+    best: tuple[tuple[bool, float], list[tuple[str, str]]] | None = None
     for way in ways:
         names, found = {name for _, name in way}, {case for case, _ in way}
         if len(way) != len(stems) or len(names) < 2 or "" in names or "" in found:
             continue
         filled = len(set(way)) / (len(names) * len(found))
-        if filled >= 2 / 3 and len(set(way)) == len(stems) and (best is None or filled > best[0]):
-            best = (filled, way)
+        merit = (len(found) > 1, filled)
+        if filled >= 2 / 3 and len(set(way)) == len(stems) and (best is None or merit > best[0]):
+            best = (merit, way)
     return best[1] if best else None
 
 

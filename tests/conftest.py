@@ -5,11 +5,14 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sqlalchemy import create_engine, text
+
+from joystreamer.media import write_clip
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -139,3 +142,29 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
                 reporter.write_line(
                     f"error: tests that need {what} did not run, and they are required here"
                 )
+
+
+@pytest.fixture(scope="session")
+def make_clip() -> Callable[..., Path]:
+    """Write a real little clip: a bright square wanders over a dark ground, a tone sounds."""
+
+    def make(
+        path: Path, *, seconds: float = 0.6, rate: int = 25, size: tuple[int, int] = (64, 64), tone: float | None = 440.0,
+        seed: int = 0,
+    ) -> Path:  # fmt: skip
+        width, height = size
+        frames = []
+        for number in range(round(seconds * rate)):
+            frame = np.full((height, width, 3), 40 + seed, dtype=np.uint8)
+            left = (2 * number + 5 * seed) % (width - 16)
+            frame[height // 4 : height // 4 + 16, left : left + 16] = (230, 180, 90)
+            frames.append(frame)
+        clock = np.arange(round(seconds * 16_000)) / 16_000
+        sound = (
+            None if tone is None else (0.3 * np.sin(2 * np.pi * tone * clock)).astype(np.float32)
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_clip(path, frames, rate, audio=sound, sample_rate=16_000)
+        return path
+
+    return make
