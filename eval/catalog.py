@@ -9,11 +9,12 @@ from typing import Final
 
 from eval.measure import Measure
 from eval.measures.drift import DRIFT
+from eval.measures.hands import HANDS
 from eval.measures.motion import MOTION
 from eval.measures.video import VIDEO
 from joystreamer.errors import InputError
 
-MEASURES: Final[tuple[Measure, ...]] = (*VIDEO, *MOTION, *DRIFT)
+MEASURES: Final[tuple[Measure, ...]] = (*VIDEO, *MOTION, *HANDS, *DRIFT)
 """Every measure, by family."""
 
 

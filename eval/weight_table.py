@@ -85,7 +85,7 @@ WEIGHTS: Final[tuple[Weights, ...]] = (
         size=7_819_105,
         licence="Apache-2.0",
         source=_MEDIAPIPE_SOURCE,
-        needed_by=("hands/mediapipe",),
+        needed_by=("hands/mediapipe", "hands/mediapipe-readings", "hands/mediapipe-body"),
         stand_in="hand-landmarker-lite",
     ),
     Weights(
@@ -128,8 +128,7 @@ WEIGHTS: Final[tuple[Weights, ...]] = (
         licence="Apache-2.0",
         source=_MEDIAPIPE_SOURCE,
         needed_by=(
-            "hands/mediapipe-shoulder",
-            "hands/mediapipe-body-relative",
+            "hands/mediapipe-body",
             "identity/dinov2-person",
         ),
     ),
