@@ -80,7 +80,8 @@ class JoyStreamerBlock(WanTransformerBlock):
         audio_token_dim: int | None,
     ) -> None:
         super().__init__(dim, ffn_dim, num_heads, qk_norm, cross_attn_norm, eps, added_kv_proj_dim)
-        self.audio_norm = self.audio_attn = None
+        self.audio_norm: FP32LayerNorm | None = None
+        self.audio_attn: AudioAttention | None = None
         if audio_token_dim is not None:
             self.audio_norm = FP32LayerNorm(dim, eps, elementwise_affine=True)
             self.audio_attn = AudioAttention(dim, num_heads, eps, audio_token_dim)
@@ -122,7 +123,12 @@ class JoyStreamerBlock(WanTransformerBlock):
         normed = self.norm2(hidden_states.float()).type_as(hidden_states)
         hidden_states = hidden_states + self.attn2(normed, encoder_hidden_states, None, None)
 
-        if self.audio_attn is not None and audio_tokens is not None and noisy_tokens > 0:
+        if (
+            self.audio_attn is not None
+            and self.audio_norm is not None
+            and audio_tokens is not None
+            and noisy_tokens > 0
+        ):
             noisy = hidden_states[:, :noisy_tokens]
             normed = self.audio_norm(noisy.float()).type_as(noisy)
             noisy = noisy + self.audio_attn(normed, audio_tokens, route)

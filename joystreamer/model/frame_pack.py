@@ -45,11 +45,7 @@ class FramePack(nn.Module):
             t, h, w = patch_size
             kernel = (t * 2**level, h * 2**level, w * 2**level)
             conv = nn.Conv3d(in_channels, inner_dim, kernel_size=kernel, stride=kernel)
-            self.add_module(self._name(level), conv)
-
-    @staticmethod
-    def _name(level: int) -> str:
-        return "proj" if level == 0 else f"proj_{2**level}x"
+            self.add_module("proj" if level == 0 else f"proj_{2**level}x", conv)
 
     @property
     def latents(self) -> int:
@@ -72,13 +68,12 @@ class FramePack(nn.Module):
         Args:
             patch_embedding: The transformer's own patch embedding.
         """
-        for level in range(len(self.buckets)):
-            kernel = patch_embedding.weight
+        state = patch_embedding.state_dict()
+        for level, conv in enumerate(self.children()):
+            kernel = state["weight"]
             for axis in (2, 3, 4):
                 kernel = kernel.repeat_interleave(2**level, dim=axis)
-            conv = self.get_submodule(self._name(level))
-            conv.weight.copy_(kernel / 8**level)
-            conv.bias.copy_(patch_embedding.bias)
+            conv.load_state_dict({"weight": kernel / 8**level, "bias": state["bias"]})
 
     def forward(self, motion_latents: Tensor) -> Tensor:
         """Embed a history.
@@ -106,8 +101,7 @@ class FramePack(nn.Module):
                 f"{rows * 8} x {columns * 8} pixels"
             )
         tokens, end = [], frames
-        for level, latents in enumerate(self.buckets):
-            conv = self.get_submodule(self._name(level))
+        for conv, latents in zip(self.children(), self.buckets, strict=True):
             tokens.append(
                 conv(motion_latents[:, :, end - latents : end]).flatten(2).transpose(1, 2)
             )

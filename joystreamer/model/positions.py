@@ -134,14 +134,17 @@ class SegmentRotaryEmbedding(nn.Module):
         if key not in self._cache:
             while len(self._cache) >= CACHED_SEGMENT_SHAPES:
                 self._cache.pop(next(iter(self._cache)))
-            parts = [self._embed(grid) for grid in grids]
             if padding:
                 origin = TokenGrid(times=(0.0,) * padding, rows=(0.0,), columns=(0.0,))
-                parts.append(self._embed(origin))
-            cosines, sines = (
-                torch.cat(part, dim=0)[None, :, None] for part in zip(*parts, strict=True)
-            )
-            self._cache[key] = (cosines.to(device), sines.to(device))
+                grids = (*grids, origin)
+            # What is kept must serve training too, even if it is first needed in inference mode.
+            with torch.inference_mode(mode=False), torch.no_grad():
+                parts = [self._embed(grid) for grid in grids]
+                cosines, sines = (
+                    torch.cat(part, dim=0)[None, :, None].to(device)
+                    for part in zip(*parts, strict=True)
+                )
+            self._cache[key] = (cosines, sines)
         return self._cache[key]
 
     def _embed(self, grid: TokenGrid) -> tuple[Tensor, Tensor]:
@@ -152,7 +155,8 @@ class SegmentRotaryEmbedding(nn.Module):
             (self.row_dim, grid.rows, (1, -1, 1)),
             (self.column_dim, grid.columns, (1, 1, -1)),
         )
-        cosines, sines = [], []
+        cosines: list[Tensor] = []
+        sines: list[Tensor] = []
         for dim, positions, view in axes:
             pair = get_1d_rotary_pos_embed(
                 dim,

@@ -5,6 +5,8 @@ clean, packed motion history. Knows nothing of sampling, of images or of sound.
 """
 
 import math
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,6 +27,7 @@ from joystreamer.model.audio_attention import AudioProjector
 from joystreamer.model.block import JoyStreamerBlock
 from joystreamer.model.frame_pack import FramePack
 from joystreamer.model.positions import SegmentRotaryEmbedding, segment_grids
+from joystreamer.model.segment_inputs import fill_channels, list_audio_blocks, measure_segment
 from joystreamer.model.speaker_routing import SpeakerRoute, check_speaker_masks, route_speakers
 from joystreamer.model.token_shard import TokenShard, shard_tokens
 
@@ -134,7 +137,7 @@ class JoyStreamerTransformer3DModel(
             raise InputError(
                 f"patch_size is {tuple(patch_size)}; patches span one latent in time; use (1, h, w)"
             )
-        with_audio = _check_audio_blocks(audio_block_indices, num_layers)
+        with_audio = list_audio_blocks(audio_block_indices, num_layers)
         inner_dim = num_attention_heads * attention_head_dim
         self.rope = SegmentRotaryEmbedding(attention_head_dim)
         self.patch_embedding = nn.Conv3d(
@@ -164,9 +167,7 @@ class JoyStreamerTransformer3DModel(
         self.norm_out = FP32LayerNorm(inner_dim, eps, elementwise_affine=False)
         self.proj_out = nn.Linear(inner_dim, out_channels * math.prod(patch_size))
         self.scale_shift_table = nn.Parameter(torch.randn(1, 2, inner_dim) / inner_dim**0.5)
-        self.frame_pack = FramePack(
-            in_channels, inner_dim, tuple(patch_size), tuple(motion_buckets)
-        )
+        self.frame_pack = FramePack(in_channels, inner_dim, patch_size, tuple(motion_buckets))
         self.frame_pack.start_from_patch_embedding(self.patch_embedding)
         self.audio_projector = AudioProjector(
             audio_dim=audio_dim,
@@ -217,7 +218,9 @@ class JoyStreamerTransformer3DModel(
         Raises:
             InputError: Shapes do not fit each other or the configuration.
         """
-        grid = self._measure(hidden_states, reference_latents)
+        grid = measure_segment(
+            hidden_states, reference_latents, self.config.in_channels, self.config.patch_size
+        )
         hidden_states, shard, rotary_emb = self._embed_latents(
             hidden_states, reference_latents, motion_latents, reference_offset, grid
         )
@@ -249,25 +252,25 @@ class JoyStreamerTransformer3DModel(
         sample = self._unpatchify(patches, grid)
         return Transformer2DModelOutput(sample=sample) if return_dict else (sample,)
 
-    def _measure(
-        self, hidden_states: Tensor, reference_latents: Tensor | None
-    ) -> tuple[int, int, int]:
-        """Frames, rows and columns of the noisy tokens; refuses sizes that do not fit."""
-        frames, height, width = hidden_states.shape[2:]
-        _, patch_height, patch_width = self.config.patch_size
-        if height % patch_height or width % patch_width:
-            raise InputError(
-                f"latents of {height}x{width} do not divide by patches of "
-                f"{patch_height}x{patch_width}; choose an image size that is a multiple of "
-                f"{patch_height * 8} x {patch_width * 8} pixels"
-            )
-        if reference_latents is not None and reference_latents.shape[2:] != (1, height, width):
-            raise InputError(
-                f"reference_latents have frames and size {tuple(reference_latents.shape[2:])}; the "
-                f"noisy latents need {(1, height, width)}; encode the reference alone, at the same "
-                "image size"
-            )
-        return frames, height // patch_height, width // patch_width
+    @classmethod
+    def from_single_file(
+        cls, pretrained_model_link_or_path_or_dict: str | PathLike[str], **kwargs: Any
+    ) -> "JoyStreamerTransformer3DModel":
+        """Load one expert of Wan or JoyStreamer from a local `.safetensors` file or folder.
+
+        diffusers' own loader only knows its own classes; this one reads both layouts.
+
+        Args:
+            pretrained_model_link_or_path_or_dict: Path of the file or folder.
+            **kwargs: `torch_dtype`, `device`, `config`, as for `weights.wan_to_joystreamer`.
+        """
+        from joystreamer.model.weights import wan_to_joystreamer  # weights needs this class
+
+        return wan_to_joystreamer(
+            Path(pretrained_model_link_or_path_or_dict),
+            dtype=kwargs.pop("torch_dtype", None),
+            **kwargs,
+        )
 
     def _embed_latents(
         self,
@@ -280,10 +283,10 @@ class JoyStreamerTransformer3DModel(
         """Tokens of the segment in order, the part this process will hold, and positions."""
         tokens = [self.patch_embedding(hidden_states).flatten(2).transpose(1, 2)]
         if reference_latents is not None:
-            reference = _fill_channels(reference_latents, hidden_states)
+            reference = fill_channels(reference_latents, hidden_states)
             tokens.append(self.patch_embedding(reference).flatten(2).transpose(1, 2))
         if motion_latents is not None:
-            tokens.append(self.frame_pack(_fill_channels(motion_latents, hidden_states)))
+            tokens.append(self.frame_pack(fill_channels(motion_latents, hidden_states)))
         noisy, total = tokens[0].shape[1], sum(part.shape[1] for part in tokens)
         shard = shard_tokens(noisy, total, self._parallel_config)
         if shard.padding:
@@ -355,32 +358,8 @@ class JoyStreamerTransformer3DModel(
 
     def _unpatchify(self, patches: Tensor, grid: tuple[int, int, int]) -> Tensor:
         """Reorder patch outputs (B, tokens, patch pixels * channels) into latents."""
-        latents = patches.unflatten(2, (*self.config.patch_size, -1)).unflatten(1, grid)
+        shape = (patches.shape[0], *grid, *self.config.patch_size, -1)
+        latents = patches.reshape(shape)
         # (B, T, rows, columns, patch t, patch h, patch w, C)
         latents = latents.permute(0, 7, 1, 4, 2, 5, 3, 6)
         return latents.flatten(6, 7).flatten(4, 5).flatten(2, 3)
-
-
-def _check_audio_blocks(indices: tuple[int, ...] | None, num_layers: int) -> frozenset[int]:
-    """Blocks that get audio attention, all of them if not listed."""
-    if indices is None:
-        return frozenset(range(num_layers))
-    wrong = [index for index in indices if not 0 <= index < num_layers]
-    if wrong:
-        raise InputError(
-            f"audio_block_indices name blocks {wrong}; the blocks are 0 to {num_layers - 1}; "
-            "list only those, or use None for all"
-        )
-    return frozenset(indices)
-
-
-def _fill_channels(latents: Tensor, noisy: Tensor) -> Tensor:
-    """Latents in the dtype of the noisy ones, with zero channels added up to their number.
-
-    An image-to-video base has 36 input channels; for clean tokens its mask and condition are zero.
-    """
-    missing = noisy.shape[1] - latents.shape[1]
-    latents = latents.to(noisy.dtype)
-    if missing <= 0:
-        return latents
-    return torch.cat([latents, latents.new_zeros(latents.shape[0], missing, *latents.shape[2:])], 1)
