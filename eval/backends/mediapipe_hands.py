@@ -43,6 +43,7 @@ class MediapipeHands:
             )
         )
         self._last_ms = -1
+        self.all_scores: list[float] = []
 
     def find(self, frame: Frame) -> list[HandSighting]:
         """Return the hands of the next frame, keypoints in its pixels."""

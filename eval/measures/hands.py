@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from eval.backends.dwpose import DWPoseHands
 from eval.backends.mediapipe_hands import (
     MINIMUM_DETECTION,
     MINIMUM_PRESENCE,
@@ -15,6 +16,7 @@ from eval.backends.mediapipe_hands import (
     MediapipeHands,
 )
 from eval.backends.mediapipe_pose import MINIMUM_VISIBILITY, MediapipePose
+from eval.dwpose import BOX_PADDING, HAND_SCORE, NMS_IOU, PERSON_SCORE
 from eval.hands import (
     MEMORY_FRAMES,
     NUM_SIDES,
@@ -79,7 +81,14 @@ BODY_RELATIVE: Final = Metric(
 
 
 class HandFinder(Protocol):
-    """Finds the hands of one clip, frame after frame."""
+    """Finds the hands of one clip, frame after frame.
+
+    Attributes:
+        all_scores: Scores of hands before any was left out for a low score; empty where a detector
+            names only what it is sure of.
+    """
+
+    all_scores: list[float]
 
     def find(self, frame: Frame) -> list[HandSighting]:
         """Return the hands of the next frame."""
@@ -96,6 +105,7 @@ class HandsObserver:
         find: Opens the detector for this clip.
         readings: Metrics to answer.
         pose: Whether shoulders are needed.
+        keep_sides: Whether hands are followed by place, because the detector swaps left and right.
     """
 
     def __init__(
@@ -105,13 +115,14 @@ class HandsObserver:
         find: Callable[[ClipInputs], HandFinder],
         readings: Sequence[Metric],
         pose: bool = False,
+        keep_sides: bool = True,
     ) -> None:
         self._inputs = inputs
         self._readings = readings
         self._finder = find(inputs)
         self._pose = MediapipePose(inputs.weights.find("pose-landmarker-lite")) if pose else None
         self._size = (0, 0)
-        self._sides = SideKeeper()
+        self._sides = SideKeeper() if keep_sides else None
         self._times: list[float] = []
         self._hands: list[dict[int, HandSighting]] = []
         self._shoulders: list[NDArray[np.float64]] = []
@@ -121,7 +132,12 @@ class HandsObserver:
         height, width = frame.rgb.shape[:2]
         self._size = (width, height)
         self._times.append(frame.time_s)
-        self._hands.append(self._sides.assign(self._finder.find(frame)))
+        found = self._finder.find(frame)
+        self._hands.append(
+            {hand.side: hand for hand in found}
+            if self._sides is None
+            else self._sides.assign(found)
+        )
         if self._pose is not None:
             body = self._pose.find(frame)
             self._shoulders.append(np.full((2, 2), np.nan) if body is None else body.shoulders)
@@ -134,6 +150,7 @@ class HandsObserver:
         scores, points = stack_sightings(self._hands)
         if not np.isfinite(scores).any():
             raise CannotMeasure("no_hand", f"no hand was found in any of {len(scores)} frames")
+        unmasked = self._finder.all_scores
         shoulders = np.asarray(self._shoulders).reshape(-1, 2, 2) if self._shoulders else None
         values = hand_readings(scores, points, self._size, shoulders)
         details = {
@@ -143,6 +160,7 @@ class HandsObserver:
                 int(np.isfinite(scores[:, side, 0]).sum()) for side in range(NUM_SIDES)
             ],
             "readings": {name: value for name, value in values.items() if value is not None},
+            **({"unmasked_confidence": float(np.mean(unmasked))} if unmasked else {}),
         }
         return {
             metric.name: self._outcome(metric, values, details, scores, points)
@@ -305,10 +323,42 @@ def _mediapipe(
     )
 
 
+def open_dwpose(inputs: ClipInputs) -> HandFinder:
+    """Return DWPose's two networks."""
+    return DWPoseHands(inputs.weights.find("yolox-l"), inputs.weights.find("dwpose"))
+
+
+_DWPOSE: Final = Measure(
+    name="hands",
+    variant="dwpose-min",
+    version=1,
+    metrics=(CONFIDENCE, VARIANCE),
+    start=partial(
+        HandsObserver, find=open_dwpose, readings=(CONFIDENCE, VARIANCE), keep_sides=False
+    ),
+    parameters={
+        "score": "per keypoint, smaller of both SimCC maxima",
+        "hand_score": HAND_SCORE,
+        "person": "largest box",
+        "person_score": PERSON_SCORE,
+        "nms_iou": NMS_IOU,
+        "box_padding": BOX_PADDING,
+        "short_side": SHORT_SIDE,
+    },
+    rate=RATE,
+    weights=("yolox-l", "dwpose"),
+    libraries=("opencv-contrib-python",),
+    default=False,
+    unverified=True,
+    source="IDEA-Research/DWPose; HKC and HKV after CyberHost (arXiv 2409.01876)",
+)
+
+
 HANDS: Final[tuple[Measure, ...]] = (
     _mediapipe("mediapipe", (CONFIDENCE, VARIANCE), default=True),
     _mediapipe("mediapipe-lite", (CONFIDENCE, VARIANCE), weights="hand-landmarker-lite"),
     _mediapipe("mediapipe-readings", (SQUARED, NORMALISED, STEP)),
     _mediapipe("mediapipe-body", (SHOULDER, BODY_RELATIVE), pose=True),
+    _DWPOSE,
 )
 """The measures of this family."""
