@@ -93,7 +93,7 @@ def make_plan(
     *,
     force: bool = False,
 ) -> Plan:
-    """Lay clips against measures and look up what is known.
+    """Lay clips against measures and look up what is known; writes nothing.
 
     Args:
         workspace: Where scores are kept.
@@ -103,9 +103,7 @@ def make_plan(
         force: Treat nothing as known.
     """
     cases = all_cases(workspace)
-    fingerprints = {
-        measure.spec: remember_spec(workspace.database, measure, digests) for measure in measures
-    }
+    fingerprints = {measure.spec: measure.fingerprint(digests) for measure in measures}
     units = tuple(
         Unit(
             clip,
@@ -118,10 +116,16 @@ def make_plan(
         for clip in chosen
         for measure in measures
     )
-    remember_contents(workspace.database, ((unit.clip.id, unit.work) for unit in units))
     after = snapshot(workspace.database) if force else 0
     known = frozenset(done(workspace.database, (unit.work for unit in units), after=after))
     return Plan(units, known, after, digests, cases)
+
+
+def remember(workspace: Workspace, plan: Plan) -> None:
+    """Store what the plan's fingerprints mean and which content each clip shows to them."""
+    for measure in {unit.measure.spec: unit.measure for unit in plan.units}.values():
+        remember_spec(workspace.database, measure, plan.digests)
+    remember_contents(workspace.database, ((unit.clip.id, unit.work) for unit in plan.units))
 
 
 def explain(workspace: Workspace, plan: Plan) -> list[str]:
@@ -129,12 +133,12 @@ def explain(workspace: Workspace, plan: Plan) -> list[str]:
     lines = []
     for unit in plan.open:
         clip = unit.clip.clip
-        why = _why(workspace, unit)
+        why = _why(workspace, plan, unit)
         lines.append(f"{clip.system} / {clip.case}: {unit.measure.spec}: {why}")
     return lines
 
 
-def _why(workspace: Workspace, unit: Unit) -> str:
+def _why(workspace: Workspace, plan: Plan, unit: Unit) -> str:
     clip = unit.clip.clip
     with workspace.database.read() as connection:
         old = connection.execute(
@@ -157,10 +161,8 @@ def _why(workspace: Workspace, unit: Unit) -> str:
             if older:
                 return f"the clip changed ({older[:8]}… to {clip.digest[:8]}…)"
             return "never scored"
-        new = connection.execute(
-            select(specs.c.description).where(specs.c.fingerprint == unit.work.fingerprint)
-        ).scalar_one()
     if old.fingerprint != unit.work.fingerprint:
+        new = unit.measure.description(plan.digests)
         return "the specification changed: " + "; ".join(differences(old.description, new))
     if old.content != unit.work.content:
         return "the case's " + " or ".join(sorted(unit.measure.inputs)) + " changed"

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from eval.measure import ClipInputs, Measure
-from eval.plan import Plan, Unit, make_plan
+from eval.plan import Plan, Unit, make_plan, remember
 from eval.processes import Place, choose_device, this_place
 from eval.records import Speaker
 from eval.store.files import ContentFolder
@@ -128,6 +128,7 @@ def score(
     names = sorted({name for measure in measures for name in measure.weights})
     digests = weights.digests(names)
     plan = make_plan(workspace, clips, measures, digests, force=options.force)
+    remember(workspace, plan)
     if options.device not in ("auto", "cpu"):
         choose_device(options.device)  # refused now rather than at the first clip
     worker = _Worker(workspace, plan, weights, this_place(options.device), options.device)

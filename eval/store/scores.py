@@ -200,4 +200,6 @@ def score_table(workspace: Workspace, *, up_to: int | None = None) -> pd.DataFra
             language=tags.get("language", ""), duration_s=row.pop("probe").get("duration_s"),
         )  # fmt: skip
     table = pd.DataFrame(list(newest.values()), columns=list(COLUMNS))
+    # Without a type of its own a column of texts and Nones would hold NaN for None.
+    table["reason"] = pd.Series([row["reason"] for row in newest.values()], dtype="object")
     return table.astype({"value": "float64", "duration_s": "float64", "seconds": "float64"})
