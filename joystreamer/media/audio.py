@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from joystreamer.errors import InputError
-from joystreamer.media.container import DecodeError, open_media, promised_length
+from joystreamer.media.container import DecodeError, open_media, promised_end
 from joystreamer.media.video import END_TOLERANCE_S, first_frame_time
 
 # Timestamps may wander this far from the sample count (containers round to 1 ms, encoders pad)
@@ -87,6 +87,20 @@ def iter_stereo(
 ) -> Iterator[NDArray[np.float32]]:
     """Like `iter_audio` with (2, samples) chunks: mono is doubled, more channels are mixed down."""
     return _stream_chunks(path, sample_rate, stream, "stereo", chunk_s)
+
+
+def first_sample_time(path: str | Path, stream: int = 0) -> Fraction | None:
+    """Presentation time of a stream's first sample on the container's clock, in seconds.
+
+    The encoder's priming samples, which are stored but not played, are left out. None when nothing
+    of the stream can be decoded.
+    """
+    with open_media(path) as container:
+        source = container.streams.audio[stream]
+        for frame, error in _decode(container, source):
+            if error is None and frame.pts is not None:
+                return Fraction(frame.pts * source.time_base)
+    return None
 
 
 def mixing_matrix(channels: tuple[str, ...], form: str) -> NDArray[np.float32]:
@@ -188,11 +202,11 @@ def _continuous(
             samples = samples[:, : _samples_shown(container, source, stamp, placer.rate)]
         for piece in placer.place(samples, stamp):
             yield matrix @ piece, placer.rate
-    length = promised_length(container, source)
-    if length is not None and damage is None and placer is not None:
-        promised = float((source.start_time or 0) * source.time_base + length)
-        if promised - end_s > END_TOLERANCE_S:
-            damage = f"{promised - end_s:.2f} s of {promised:.2f} s are missing (truncated)"
+    promised = promised_end(container, source)
+    if promised is not None and damage is None and placer is not None:
+        missing = float(promised) - end_s
+        if missing > END_TOLERANCE_S:
+            damage = f"{missing:.2f} s of {float(promised):.2f} s are missing (truncated)"
     if damage is not None:
         raise DecodeError(
             f"the sound of '{path}' stops at {end_s:.2f} s: {damage}; copy or render it again.",
@@ -206,10 +220,10 @@ def _samples_shown(container: Any, source: Any, stamp: Fraction, rate: int) -> i
     MP4 states the exact length of the sound; what the last AAC frame holds beyond it is padding of
     the encoder that players do not play.
     """
-    if "mp4" not in container.format.name or not source.duration:
+    if "mp4" not in container.format.name:
         return None
-    end = ((source.start_time or 0) + source.duration) * source.time_base
-    return max(0, round((end - stamp) * rate))
+    end = promised_end(container, source)
+    return None if end is None else max(0, round((end - stamp) * rate))
 
 
 def _decode(container: Any, source: Any) -> Iterator[tuple[Any, str | None]]:

@@ -86,19 +86,27 @@ def open_media(path: str | Path) -> Iterator[Any]:
         yield container
 
 
-def promised_length(container: Any, stream: Any) -> Fraction | None:
-    """How long the header says a stream is, in seconds; None where it does not say."""
+def promised_end(container: Any, stream: Any) -> Fraction | None:
+    """When the header says a stream ends, in seconds on the container's clock; None if unsaid."""
     if not STATES_DURATION.intersection(container.format.name.split(",")):
         return None
     if stream.duration is not None:
-        return Fraction(stream.duration * stream.time_base)
-    # Matroska states it per track as text, "00:00:05.200000000".
-    parts = stream.metadata.get("DURATION", "").split(":")
+        return Fraction(((stream.start_time or 0) + stream.duration) * stream.time_base)
+    # Matroska states each track's end as text, "00:00:05.200000000".
     try:
-        hours, minutes, seconds = (Fraction(part) for part in parts)
+        hours, minutes, seconds = map(Fraction, stream.metadata.get("DURATION", "").split(":"))
     except ValueError:
         return None
     return hours * 3600 + minutes * 60 + seconds
+
+
+def lacks_trailer(container: Any, path: str | Path) -> bool:
+    """Whether a GIF ends without its closing byte (59), which is all that tells it is cut off."""
+    if container.format.name != "gif":
+        return False
+    with Path(path).open("rb") as file:
+        file.seek(max(0, Path(path).stat().st_size - 64))
+        return not file.read().rstrip(b"\x00").endswith(b";")
 
 
 def video_stream(container: Any, path: str | Path) -> Any:

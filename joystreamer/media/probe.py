@@ -12,6 +12,7 @@ from typing import Any
 import av
 
 from joystreamer.errors import InputError
+from joystreamer.media.audio import first_sample_time
 from joystreamer.media.container import open_media, video_stream
 from joystreamer.media.video import first_picture, orientation
 
@@ -31,8 +32,8 @@ class AudioProbe:
         sample_rate: samples per second.
         channels: number of channels.
         duration_s: length of the stream in seconds.
-        start_s: first sample's time relative to the first picture (negative: sound starts before);
-            0 in files without pictures.
+        start_s: first sample's time relative to the first picture; negative when sound starts
+            before it.
     """
 
     codec: str
@@ -51,7 +52,8 @@ class MediaProbe:
         codec: codec of the first video stream.
         width: columns as displayed, rotation applied, pixels not squared.
         height: rows as displayed.
-        rotation: clockwise degrees that the file asks for: 0, 90, 180 or 270.
+        rotation: clockwise degrees that the file asks for: 0, 90, 180 or 270 (after mirroring
+            left to right, where it asks for that too).
         pixel_format: FFmpeg's name of the coded pixel format.
         pixel_aspect: width of one displayed pixel over its height, 1.0 when square or unknown.
         frame_rate: frames per second, the average when not constant; None for a single frame
@@ -94,6 +96,7 @@ def probe(path: str | Path) -> MediaProbe:
         raise InputError(f"no picture of '{path}' can be decoded; copy or render it again.")
     with open_media(path) as container:
         stream = video_stream(container, path)
+        starts = [first_sample_time(path, n) for n in range(len(container.streams.audio))]
         spans = _read_spans(container)
         video = spans[stream.index]
         video.begin_at(stamp)
@@ -114,8 +117,8 @@ def probe(path: str | Path) -> MediaProbe:
             num_frames=len(video.stamps) or None,
             duration_s=video.duration(1 / rate if rate else 0.0),
             audio_streams=tuple(
-                _describe_audio(audio, spans[audio.index], video)
-                for audio in container.streams.audio
+                _describe_audio(audio, spans[audio.index], starts[number], video.start_s)
+                for number, audio in enumerate(container.streams.audio)
                 if audio.codec_context is not None
             ),
         )
@@ -183,14 +186,13 @@ def _measure_rate(span: _Span, stream: Any) -> tuple[float | None, bool]:
     return rate, constant
 
 
-def _describe_audio(stream: Any, span: _Span, video: _Span) -> AudioProbe:
+def _describe_audio(stream: Any, span: _Span, start: Fraction | None, zero: float) -> AudioProbe:
     context = stream.codec_context
+    stated = stream.duration * stream.time_base if stream.duration else None
     return AudioProbe(
         codec=context.name,
         sample_rate=context.sample_rate,
         channels=context.layout.nb_channels,
-        duration_s=float(stream.duration * stream.time_base)
-        if stream.duration
-        else span.duration(),
-        start_s=float((stream.start_time or 0) * stream.time_base) - video.start_s,
+        duration_s=span.duration() if stated is None else float(stated),
+        start_s=0.0 if start is None else float(start) - zero,
     )

@@ -4,7 +4,7 @@ It knows nothing of frame rates other than the clip's own (`joystreamer.media.re
 and nothing of sound.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from fractions import Fraction
 from heapq import heappop, heappush
 from pathlib import Path
@@ -15,7 +15,13 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from joystreamer.media.container import DecodeError, open_media, promised_length, video_stream
+from joystreamer.media.container import (
+    DecodeError,
+    lacks_trailer,
+    open_media,
+    promised_end,
+    video_stream,
+)
 
 # Bit-exact with full rounding: the same pixels on every processor. Without these flags swscale
 # takes a vector path of its own for each machine, which is off by up to three grey levels.
@@ -41,7 +47,7 @@ class Frame(NamedTuple):
 
 def iter_frames(
     path: str | Path, *, allow_damage: bool = False, threads: int = 0
-) -> Iterator[Frame]:
+) -> Generator[Frame, None, None]:
     """Yield the clip's own frames in presentation order.
 
     Timestamps are exact: (pts - first pts) * time base. Rotation and mirroring stored in the file
@@ -79,6 +85,8 @@ def iter_frames(
             yield Frame(time_s, converter.convert(picture))
             count += 1
         reason = damage.describe()
+        if reason is None and lacks_trailer(container, path):
+            reason = "its end is missing (truncated)"
         if count == 0 and reason is None:
             reason = "none of its packets holds a picture"
         if reason is not None and not (allow_damage and count):
@@ -119,11 +127,8 @@ class _Damage:
     def __init__(self, container: Any, stream: Any) -> None:
         self.error: str | None = None
         self.end: Fraction | None = None
-        self.promised: Fraction | None = None
         self.stream = stream
-        length = promised_length(container, stream)
-        if length is not None:
-            self.promised = (stream.start_time or 0) * stream.time_base + length
+        self.promised = promised_end(container, stream)
 
     def see(self, packet: Any) -> None:
         """Note a packet's end time and whether it arrived whole."""
@@ -151,6 +156,7 @@ def _decode(container: Any, stream: Any, damage: _Damage) -> Iterator[tuple[int 
     takes the earliest slot that is free.
     """
     slots: list[int] = []
+    only_slots = container.format.name == "avi"
     packets = iter(container.demux(stream))
     while True:
         try:
@@ -162,7 +168,7 @@ def _decode(container: Any, stream: Any, damage: _Damage) -> Iterator[tuple[int 
             packet = None
         if packet is not None:
             damage.see(packet)
-            if packet.pts is None and packet.dts is not None and packet.size:
+            if only_slots and packet.dts is not None and packet.size:
                 heappush(slots, packet.dts)
         try:
             pictures = stream.codec_context.decode(packet)
