@@ -37,6 +37,8 @@ SCORE_COLUMNS: Final = (
 )
 """Columns of the tidy table; `value` is NaN where `reason` says why it could not be measured."""
 
+_ORDER: Final = ("metric", "variant", "system", "suite", "case", "seed", "clip_name", "fingerprint")
+
 TAGS: Final = ("subject", "mode", "content", "language", "length")
 """What cases are grouped by; `content` may hold several, `length` is made from `duration_s`."""
 
@@ -54,7 +56,7 @@ def check_scores(scores: pd.DataFrame) -> pd.DataFrame:
         scores: Tidy table with `SCORE_COLUMNS`; further columns are kept.
 
     Returns:
-        A copy with `value` as float64, `created_at` as UTC times and a fresh index.
+        A copy with `value` as float64, `created_at` as UTC times, in a fixed order.
 
     Raises:
         InputError: The table is empty, lacks columns, holds an infinite or absurd value, a null without
@@ -70,7 +72,8 @@ def check_scores(scores: pd.DataFrame) -> pd.DataFrame:
         raise InputError(
             "there are no scores to show; ingest clips and run `python -m eval score` first"
         )
-    table = scores.reset_index(drop=True).copy()
+    # Sums depend on order in their last digit: two processes must print the same table.
+    table = scores.sort_values(list(_ORDER), ignore_index=True)
     table["value"] = pd.to_numeric(table["value"], errors="raise").astype(np.float64)
     moments = pd.to_datetime(table["created_at"], utc=True, format="ISO8601")
     table["created_at"] = moments.fillna(pd.Timestamp(0, tz="UTC"))
@@ -219,5 +222,5 @@ def _refuse(table: pd.DataFrame, bad: "pd.Series[bool]", what: str) -> None:
         raise InputError(
             f"{int(bad.sum())} score(s) cannot be used: {row['metric']}/{row['variant']} of "
             f"{row['clip_name'] or row['case']!r} by {row['system']!r} {what} "
-            f"(value {row['value']!r}, reason {row['reason']!r}); score these clips again"
+            f"(value {float(row['value'])!r}, reason {row['reason']!r}); score these clips again"
         )

@@ -67,19 +67,9 @@ def number(value: float | None, like: float | None = None) -> str:
         return NOTHING
     guide = value if like is None else like
     largest = max(abs(value), abs(guide))
-    if largest >= 1e6 or 0 < largest < 1e-3:
-        text = f"{value:.2e}"
-    else:
-        text = f"{value:.{decimals(guide)}f}"
-    if float(text) == 0:
-        text = text.lstrip("-")
-    return (
-        text.replace("-", "−")
-        if "e" not in text
-        else text.replace("-", "−", 1)
-        if value < 0
-        else text
-    )
+    extreme = largest >= 1e6 or 0 < largest < 1e-3
+    text = f"{abs(value):{'.2e' if extreme else f'.{decimals(guide)}f'}}"
+    return f"−{text}" if value < 0 and float(text) != 0 else text
 
 
 def signed(value: float | None, like: float | None = None) -> str:

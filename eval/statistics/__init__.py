@@ -1,7 +1,8 @@
 """How sure a mean is, and whether two systems differ: plain arithmetic on arrays.
 
 Knows neither systems nor metrics nor tables. Every function is deterministic for its seed and gives
-an answer for one column that does not depend on the columns beside it.
+an answer for one column that depends on the columns beside it
+by rounding at most.
 """
 
 from eval.statistics.bootstrap import (
