@@ -3,7 +3,7 @@
 Uses the same pure functions as the training of the real model (`dmd.py`, `schedules.py`,
 `guidance.py`); only the networks are small perceptrons. All arms (equation x scales x seed) are
 stacked along a leading dimension of the weights, so a whole ablation costs one run. Arms of one
-seed share initial weights, prompts, audio and noise, so their differences are paired.
+seed share initial weights, prompts, audio and start noise, so their differences are paired.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,10 +28,10 @@ from joystreamer.training.dmd import (
     Guidance,
     critic_loss,
     matching_gradient,
-    noise_like,
     roll_out,
     student_loss,
 )
+from joystreamer.training.randomness import normal
 from joystreamer.training.schedules import TauSchedule, draw_index, student_timesteps
 
 DIMS = 3
@@ -59,8 +59,8 @@ class AnalyticRecipe:
     pretraining: int = 400
     critic_updates: int = 5
     pretraining_rate: float = 5e-3
-    student_rate: float = 1e-3
-    critic_rate: float = 2e-3
+    student_rate: float = 1.5e-3
+    critic_rate: float = 3e-3
     decay: int = 400
     tau: TauSchedule = field(default_factory=TauSchedule)
 
@@ -257,7 +257,7 @@ class AnalyticAblation:
         sample = self._roll_out(noise, conditions, exit_index, self.generator, grad=grad)
         count = self.recipe.batch * self.seeds
         tau = self.recipe.tau.sample(count, self.generator).repeat(len(self.arms))
-        fresh = noise_like(sample[:count], self.generator).repeat(len(self.arms), 1)
+        fresh = normal(sample[:count], self.generator).repeat(len(self.arms), 1)
         return sample, conditions, tau, fresh, self.timesteps[exit_index]
 
     def _update_critic(self) -> float:

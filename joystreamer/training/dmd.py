@@ -32,6 +32,7 @@ from joystreamer.guidance import (
     vanilla_weights,
     velocity_to_clean,
 )
+from joystreamer.training.randomness import Randomness, normal
 
 # Ours. The published recipes divide without a floor and replace NaN by zero; a floor keeps a
 # sample whose student already equals the teacher from blowing up.
@@ -299,7 +300,7 @@ def roll_out(
     noise: Tensor,
     timesteps: Sequence[float],
     exit_index: int,
-    generator: torch.Generator,
+    source: Randomness,
     *,
     grad: bool = True,
 ) -> Tensor:
@@ -313,7 +314,7 @@ def roll_out(
         noise: Start, standard normal.
         timesteps: Warped levels, falling.
         exit_index: Step to stop at, the same on every rank.
-        generator: Source of the fresh noise.
+        source: Of the fresh noise.
         grad: Whether the last step keeps its graph (the critic's phase needs none).
     """
     sample = noise
@@ -322,11 +323,5 @@ def roll_out(
         with torch.set_grad_enabled(grad and step == exit_index):
             clean = velocity_to_clean(student(sample, level).float(), sample.float(), level)
         if step < exit_index:
-            sample = add_noise(clean, noise_like(clean, generator), timesteps[step + 1])
+            sample = add_noise(clean, normal(clean, source), timesteps[step + 1])
     return clean
-
-
-def noise_like(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw standard normal noise with a generator that may live on another device."""
-    drawn = torch.randn(like.shape, generator=generator, dtype=like.dtype, device=generator.device)
-    return drawn.to(like.device)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from joystreamer.errors import InputError
 from joystreamer.samplers import STUDENT_TIMESTEPS, TRAIN_TIMESTEPS, warp_timestep
+from joystreamer.training.randomness import Randomness, uniform
 
 Expert = Literal["high", "low"]
 
@@ -107,19 +108,18 @@ class TauSchedule:
                 f"{self.low:g} to {self.high:g}; widen one of them"
             )
 
-    def sample(self, count: int, generator: torch.Generator) -> Tensor:
+    def sample(self, count: int, source: Randomness) -> Tensor:
         """Draw levels.
 
         Args:
             count: Number of samples.
-            generator: Source of randomness, on the CPU.
+            source: Of randomness.
 
         Returns:
             Levels (count,), float32, on the CPU.
         """
         start, end = unwarp_timestep(self.low, self.shift), unwarp_timestep(self.high, self.shift)
-        uniform = torch.rand(count, generator=generator, dtype=torch.float64)
-        sigma = (start + (end - start) * uniform) / TRAIN_TIMESTEPS
+        sigma = (start + (end - start) * uniform(count, source)) / TRAIN_TIMESTEPS
         level = TRAIN_TIMESTEPS * self.shift * sigma / (1.0 + (self.shift - 1.0) * sigma)
         lowest = max(self.low, self.minimum)
         highest = self.high - _OPEN_END if self.high < TRAIN_TIMESTEPS else self.high

@@ -22,7 +22,6 @@ from joystreamer.training.dmd import (
     compare,
     critic_loss,
     matching_gradient,
-    noise_like,
     roll_out,
     student_loss,
 )
@@ -242,10 +241,3 @@ def test_guidance_reports_and_refuses_weights():
     assert Guidance(text_scale=3.0, allow_negative_text_teacher=True).text_scale == 3.0
     with pytest.raises(InputError, match="equation is 'triple'; choose one of twin, vanilla"):
         Guidance(equation=cast(Any, "triple"))
-
-
-def test_noise_follows_its_generator():
-    like = torch.zeros(3, 2)
-    first, second = (noise_like(like, torch.Generator().manual_seed(7)) for _ in range(2))
-    assert torch.equal(first, second)
-    assert first.std() > 0
