@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -49,25 +50,54 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
 
 
+REPORT_EVERY_S = 30.0
+"""Seconds between two lines of progress where nobody watches a terminal."""
+
+
 @contextmanager
-def clip_progress(*, quiet: bool) -> Iterator[Any]:
-    """Yield a callable (done, total, now) that draws a bar with the time left on standard error."""
+def clip_progress(doing: str, *, quiet: bool) -> Iterator[Any]:
+    """Yield a callable (done, total, now) that shows progress and the time left on standard error.
+
+    A bar in a terminal, a line now and then in a log, nothing when `quiet`.
+
+    Args:
+        doing: The verb in front, for example 'scoring'.
+        quiet: Show nothing.
+    """
+    console = Console(stderr=True)
     if quiet:
         yield lambda *_: None
-        return
-    columns = (
-        TextColumn("scoring"),
+    elif console.is_terminal:
+        with _bar(console) as bar:
+            task = bar.add_task(doing, total=None, now="")
+            yield lambda done, total, now: bar.update(task, completed=done, total=total, now=now)
+    else:
+        yield _log_lines(doing)
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("left"),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
         TextColumn("{task.fields[now]}"),
+        console=console,
+        transient=True,
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("scoring", total=None, now="")
 
-        def tell(done: int, total: int, now: str) -> None:
-            bar.update(task, completed=done, total=total, now=now)
 
-        yield tell
+def _log_lines(doing: str) -> Callable[[int, int, str], None]:
+    started = said = time.monotonic()
+
+    def tell(done: int, total: int, now: str) -> None:
+        nonlocal said
+        elapsed = time.monotonic() - started
+        if done and time.monotonic() - said >= REPORT_EVERY_S:
+            said = time.monotonic()
+            left = elapsed / done * (total - done)
+            click.echo(f"{doing} {done} of {total}, about {left:.0f} s left: {now}", err=True)
+
+    return tell

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from eval.matching import Match, match_folder, match_manifest
 from eval.records import Clip, Suite, System
-from eval.store.files import TEMPORARY_PREFIX
+from eval.store.files import TEMPORARY_PREFIX, ContentFolder
 from eval.store.registry import add_clip, add_suite, add_system, to_json
 from eval.store.workspace import Workspace
 from joystreamer.errors import InputError
@@ -149,7 +149,7 @@ def _store(workspace: Workspace, match: Match, suite: str, *, proxies: bool) -> 
     problem = poster = proxy = ""
     try:
         facts = to_json(probe(media))
-        poster = _derived(workspace, media, ".jpg", lambda target: write_poster(media, target))
+        poster = _derived(workspace.posters, ".jpg", lambda target: write_poster(media, target))
         if proxies:
             proxy = make_proxy(workspace, media)
     except InputError as error:
@@ -169,11 +169,10 @@ def make_proxy(workspace: Workspace, media: Path) -> str:
     def write(target: Path) -> None:
         write_proxy(media, target)
 
-    return _derived(workspace, media, ".mp4", write)
+    return _derived(workspace.proxies, ".mp4", write)
 
 
-def _derived(workspace: Workspace, media: Path, suffix: str, write: Callable[[Path], None]) -> str:
-    folder = workspace.posters if suffix == ".jpg" else workspace.proxies
+def _derived(folder: ContentFolder, suffix: str, write: Callable[[Path], None]) -> str:
     target = folder.root / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}{suffix}"
     folder.root.mkdir(parents=True, exist_ok=True)
     write(target)

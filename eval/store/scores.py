@@ -150,6 +150,12 @@ def add_scores(workspace: Workspace, run: int, worker: str, finished: Sequence[F
         )
 
 
+def spec_descriptions(database: Database) -> dict[str, dict[str, Any]]:
+    """Return what every fingerprint means."""
+    with database.read() as connection:
+        return {row.fingerprint: row.description for row in connection.execute(select(specs))}
+
+
 def snapshot(database: Database) -> int:
     """Return the number of the newest score: a view pinned to it does not change."""
     with database.read() as connection:
