@@ -7,7 +7,7 @@ does not grow with the clip, since segments are yielded as they finish. Files, j
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -155,7 +155,7 @@ class JoyStreamerPipeline(DiffusionPipeline):
         state: StreamState | None = None,
         guard: DriftGuard | None = None,
         callback_on_step_end: StepCallback | None = None,
-    ) -> Iterator[RenderedSegment]:
+    ) -> Generator[RenderedSegment, None, None]:
         """Render a clip and yield its segments as they finish.
 
         Args:

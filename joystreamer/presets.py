@@ -19,7 +19,8 @@ from transformers import (
 )
 
 from joystreamer.errors import InputError
-from joystreamer.model.configurations import tiny_transformer_config
+from joystreamer.memory import Workload
+from joystreamer.model.configurations import paper_transformer_config, tiny_transformer_config
 from joystreamer.model.transformer import JoyStreamerTransformer3DModel
 from joystreamer.options import GenerationOptions, ScaleSchedule
 from joystreamer.pipeline import JoyStreamerPipeline
@@ -212,3 +213,22 @@ def build_tiny_pipeline(seed: int = 0, *, experts: int = 2) -> JoyStreamerPipeli
             transformer_2=tiny_transformer() if experts == 2 else None,
             scheduler=make_scheduler("unipc", GenerationOptions().shift),
         )
+
+
+def paper_workload(height: int, width: int) -> Workload:
+    """Sizes of the whole 14B pipeline, counted on the meta device: nothing is allocated."""
+    with torch.device("meta"):
+        parts = {
+            "transformer": JoyStreamerTransformer3DModel(**paper_transformer_config()),
+            "text_encoder": UMT5EncoderModel(UMT5Config(**paper_text_config())),
+            "audio_encoder": Wav2Vec2Model(Wav2Vec2Config(**paper_speech_config())),
+            "vae": AutoencoderKLWan(**paper_vae_config()),
+        }
+        pipeline = JoyStreamerPipeline(
+            tokenizer=None,
+            feature_extractor=None,
+            scheduler=None,
+            transformer_2=parts["transformer"],
+            **parts,
+        )
+    return Workload.of(pipeline, height, width)
