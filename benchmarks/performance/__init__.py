@@ -1,0 +1,1 @@
+"""Performance benches: dated reports with hardware, versions, commit and ratios measured in one run."""
