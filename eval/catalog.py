@@ -1,7 +1,7 @@
 """The one table of everything that can be measured.
 
-Adding a metric is a function, a row in `eval/measures/<family>.py`, a section under `docs/metrics/` and
-a test; `tests/test_metrics_docs.py` holds them together.
+Adding a metric is a function, a row in `eval/measures/<family>.py`, a section under `docs/metrics/`
+and a test; `tests/test_metrics_docs.py` holds them together.
 """
 
 import difflib
@@ -10,11 +10,12 @@ from typing import Final
 from eval.measure import Measure
 from eval.measures.drift import DRIFT
 from eval.measures.hands import HANDS
+from eval.measures.identity import IDENTITY
 from eval.measures.motion import MOTION
 from eval.measures.video import VIDEO
 from joystreamer.errors import InputError
 
-MEASURES: Final[tuple[Measure, ...]] = (*VIDEO, *MOTION, *HANDS, *DRIFT)
+MEASURES: Final[tuple[Measure, ...]] = (*VIDEO, *MOTION, *HANDS, *IDENTITY, *DRIFT)
 """Every measure, by family."""
 
 
