@@ -1,9 +1,7 @@
-"""Arithmetic of identity: how alike the embeddings of a clip's frames and of the reference image
-are.
+"""Arithmetic of identity: how alike the embeddings of frames and of the reference image are.
 
 Works on embeddings; knows no network. Cosines of different networks, crops or input sizes are
-different
-metrics: even at equal weights, resampled position embeddings move the third decimal.
+different metrics: even at equal weights, resampled position embeddings move the third decimal.
 """
 
 from dataclasses import dataclass

@@ -106,7 +106,7 @@ def load_timm(path: Path, spec: DinoSpec) -> Any:
 
 
 def as_transformers(state: dict[str, Any]) -> Any:
-    """Return transformers' network with timm's weights, at the size of their position embeddings."""
+    """Return transformers' network with timm's weights, at their position embeddings' size."""
     from transformers import Dinov2Config, Dinov2Model
 
     width = state["cls_token"].shape[-1]
@@ -126,7 +126,7 @@ def as_transformers(state: dict[str, Any]) -> Any:
 
 
 def transformers_state(state: dict[str, Any]) -> dict[str, Any]:
-    """Rename timm's DINOv2 parameters to transformers' names; the fused query-key-value is split."""
+    """Rename timm's parameters to transformers' names; the fused query-key-value is split."""
     renamed: dict[str, Any] = {
         "embeddings.cls_token": state["cls_token"],
         "embeddings.position_embeddings": state["pos_embed"],

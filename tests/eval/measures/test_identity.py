@@ -1,4 +1,4 @@
-"""`identity.*` with small seeded networks of DINOv2's shape, and parity between timm and transformers."""
+"""`identity.*` with seeded networks of DINOv2's shape; parity between timm and transformers."""
 
 from pathlib import Path
 
@@ -130,8 +130,8 @@ def test_a_constant_clip_is_fully_itself_and_does_not_drift(feed, texture, refer
 
 
 def test_reversed_and_permuted_frames_have_the_same_mean(feed, texture, reference, dino_weights):
-    frames = [np.roll(texture, 5 * index, axis=1) for index in range(8)]
-    order = np.random.default_rng(0).permutation(8)
+    frames = [np.roll(texture, 5 * index, axis=1) for index in range(4)]
+    order = np.random.default_rng(0).permutation(4)
     values = [
         feed(DINO, shown, rate=8, weights=dino_weights, reference=reference)[
             "identity.dinov2"
