@@ -1,13 +1,16 @@
 """The same means per kind of case: a system that fails on cartoons hides in an overall mean."""
 
+from collections import defaultdict
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from eval.leaderboard.columns import ColumnScores
 from eval.leaderboard.records import TagCell
-from eval.leaderboard.scores import TAGS, case_means, tag_values
+from eval.leaderboard.scores import TAGS, count_rows, tag_values
 from eval.statistics import mean_intervals
 
 
@@ -27,31 +30,31 @@ def tag_cells(
         systems: Order of the rows.
         tags: Which of `TAGS`.
     """
-    samples, keys = [], []
     clips = local.drop_duplicates("clip_id")
+    scored = pd.concat(
+        [
+            entry.rows[entry.rows["value"].notna()].assign(column=entry.column.name)
+            for entry in chosen
+        ]
+        or [pd.DataFrame(columns=["clip_id", "system", "suite", "case", "column", "value"])]
+    )
+    samples, keys = [], []
     for tag in tags:
-        labels = tag_values(clips, tag)
-        spread = pd.DataFrame(
-            {"clip_id": clips["clip_id"], "system": clips["system"], "label": labels}
-        )
-        spread = spread.explode("label").dropna(subset="label")
-        spread["label"] = spread["label"].astype(str)
-        values = sorted(spread["label"].unique())
+        labelled = pd.DataFrame({"clip_id": clips["clip_id"], "label": tag_values(clips, tag)})
+        labelled = labelled.explode("label").dropna(subset="label").astype({"label": str})
+        values = sorted(labelled["label"].unique())
         if len(values) < 2:
             continue
-        for label in values:
-            marked = spread[spread["label"] == label]
-            counts = marked.groupby("system")["clip_id"].nunique()
-            for entry in chosen:
-                rows = entry.rows[entry.rows["clip_id"].isin(marked["clip_id"])]
-                means = case_means(rows).reindex(columns=list(systems))
-                scored = rows[rows["value"].notna()].groupby("system").size()
-                for system in systems:
-                    samples.append(means[system].dropna().to_numpy(dtype=np.float64))
-                    owned = int(counts.get(system, 0))
-                    keys.append(
-                        (tag, label, system, entry.column.name, int(scored.get(system, 0)), owned)
-                    )
+        owned = count_rows(
+            clips[["clip_id", "system"]].merge(labelled, on="clip_id"), "label", "system"
+        )
+        marked = scored.merge(labelled, on="clip_id")
+        counts = count_rows(marked, "label", "column", "system")
+        means = _case_samples(marked)
+        for key in product(values, (entry.column.name for entry in chosen), systems):
+            label, _, system = key
+            samples.append(means.get(key, np.empty(0)))
+            keys.append((tag, *key, counts.get(key, 0), owned.get((label, system), 0)))
     return [
         TagCell(
             tag=tag,
@@ -60,11 +63,24 @@ def tag_cells(
             column=column,
             mean=float(sample.mean()) if sample.size else None,
             n=sample.size,
-            scored=scored,
-            clips=owned,
+            scored=measured,
+            clips=clips_owned,
             interval=interval,
         )
-        for (tag, label, system, column, scored, owned), sample, interval in zip(
+        for (tag, label, column, system, measured, clips_owned), sample, interval in zip(
             keys, samples, mean_intervals(samples), strict=True
         )
     ]
+
+
+def _case_samples(marked: pd.DataFrame) -> dict[tuple[str, str, str], NDArray[np.float64]]:
+    """Return the case means by label, column and system, cases in a fixed order."""
+    if marked.empty:
+        return {}
+    means = marked.groupby(["label", "column", "system", "suite", "case"], sort=True)[
+        "value"
+    ].mean()
+    found: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    for (label, column, system, *_), value in zip(means.index, means.to_numpy(), strict=True):
+        found[label, column, system].append(value)
+    return {key: np.array(values, dtype=np.float64) for key, values in found.items()}
