@@ -12,9 +12,7 @@ CROP_PX: Final = 224
 """Side of the picture SyncNet sees."""
 
 
-def cut_out(
-    image: NDArray[np.uint8], square: Square, *, side: int = CROP_PX
-) -> NDArray[np.uint8] | None:
+def cut_out(image: NDArray[np.uint8], square: Square, side: int = CROP_PX) -> NDArray[np.uint8]:
     """Cut a square and scale it bilinearly; beyond the picture it is grey.
 
     Equal to padding the whole picture first, as the reference does, without its cost.
@@ -25,11 +23,11 @@ def cut_out(
         side: Height and width of the result.
 
     Returns:
-        uint8, (side, side, 3); None when the square is empty (a face of no size).
+        uint8, (side, side, 3).
     """
     rows, columns = square.bottom - square.top, square.right - square.left
     if rows <= 0 or columns <= 0:
-        return None
+        raise ValueError(f"an empty square cannot be cut out: {square}")
     height, width = image.shape[:2]
     top, bottom = max(square.top, 0), min(square.bottom, height)
     left, right = max(square.left, 0), min(square.right, width)

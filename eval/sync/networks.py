@@ -58,7 +58,7 @@ class SyncEmbedder(Protocol):
         """
 
 
-Cutter = Callable[[NDArray[np.uint8], Square, int], NDArray[np.uint8] | None]
+Cutter = Callable[[NDArray[np.uint8], Square, int], NDArray[np.uint8]]
 """Cuts a square out of a picture and scales it to a side: `eval.backends.face_crops.cut_out`."""
 
 

@@ -35,9 +35,8 @@ def test_mocha_tracker_equals_the_package(seed: int, people: int, frames: int) -
     detections = []
     for _ in range(frames):
         places = places + dice.normal(size=places.shape) * 4
-        boxes = [np.append(place, place + 100) for place in places if dice.random() < 0.8]
-        dice.shuffle(boxes)
-        detections.append(np.array(boxes).reshape(-1, 4))
+        boxes = np.column_stack([places, places + 100])[dice.random(people) < 0.8]
+        detections.append(dice.permutation(boxes))
     ours = [track for track in mocha_tracks(detections) if track.detections > 1]
     expected = reference_tracks(detections)
     assert len(ours) == len(expected)
@@ -55,7 +54,8 @@ def test_crop_equals_padding_the_whole_picture(seed: int) -> None:
     half = float(dice.uniform(5, 80))
     x, y = float(dice.uniform(0, width)), float(dice.uniform(0, height))
     pad = int(half * 1.8)
-    padded = cv2.copyMakeBorder(image, *[pad] * 4, cv2.BORDER_CONSTANT, value=(110, 110, 110))
+    grey = (110, 110, 110)
+    padded = cv2.copyMakeBorder(image, pad, pad, pad, pad, cv2.BORDER_CONSTANT, value=grey)
     top, bottom = int(y + pad - half), int(y + pad + half * 1.8)
     left, right = int(x + pad - half * 1.4), int(x + pad + half * 1.4)
     expected = cv2.resize(padded[top:bottom, left:right], (224, 224))
