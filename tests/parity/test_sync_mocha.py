@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -116,12 +117,13 @@ def ffmpeg_on_path(tmp_path_factory: pytest.TempPathFactory):
 def make_clip(path: Path, *, frames: int, fps: int, sample_rate: int, cut: int | None) -> None:
     """A clip of moving random texture with noise bursts as sound."""
     dice = np.random.default_rng(frames)
-    texture = dice.integers(100, 256, (30, 45, 3)).astype(np.uint8)
+    coarse = dice.integers(100, 256, (6, 9, 3)).astype(np.uint8)
+    texture = cv2.resize(coarse, (360, 240), interpolation=cv2.INTER_CUBIC)
     other = texture // 5
 
     def picture(index: int) -> np.ndarray:
         source = texture if cut is None or index < cut else other
-        return np.roll(source, index // 2, axis=1).repeat(8, axis=0).repeat(8, axis=1)
+        return np.roll(source, index, axis=1)
 
     samples = int(frames / fps * sample_rate)
     bursts = np.sin(np.arange(samples) / sample_rate * 2 * np.pi * 3) > 0
