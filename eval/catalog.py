@@ -12,10 +12,11 @@ from eval.measures.drift import DRIFT
 from eval.measures.hands import HANDS
 from eval.measures.identity import IDENTITY
 from eval.measures.motion import MOTION
+from eval.measures.quality import QUALITY
 from eval.measures.video import VIDEO
 from joystreamer.errors import InputError
 
-MEASURES: Final[tuple[Measure, ...]] = (*VIDEO, *MOTION, *HANDS, *IDENTITY, *DRIFT)
+MEASURES: Final[tuple[Measure, ...]] = (*VIDEO, *MOTION, *HANDS, *IDENTITY, *QUALITY, *DRIFT)
 """Every measure, by family."""
 
 

@@ -12,6 +12,12 @@ from typing import Final
 _MEDIAPIPE: Final = "https://storage.googleapis.com/mediapipe-models"
 _MEDIAPIPE_SOURCE: Final = "github.com/google-ai-edge/mediapipe"
 _HUB: Final = "https://huggingface.co"
+_QALIGN: Final = (
+    "quality/qalign",
+    "quality/qalign-video",
+    "quality/qalign-8bit",
+    "quality/qalign-4bit",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -188,9 +194,19 @@ WEIGHTS: Final[tuple[Weights, ...]] = (
             url=f"{_HUB}/q-future/one-align/resolve/main/pytorch_model-0000{part}-of-00002.bin",
             licence="MIT (model card)",
             source="github.com/Q-Future/Q-Align",
-            needed_by=("quality/qalign", "quality/qalign-video"),
+            needed_by=_QALIGN,
         )
         for part in (1, 2)
+    ),
+    Weights(
+        name="llama-tokenizer",
+        file="tokenizer.model",
+        url=f"{_HUB}/q-future/one-align/resolve/main/tokenizer.model",
+        sha256="9e556afd44213b6bd1be2b850ebbbd98f5481437a8021afaf58ee7fb1818d347",
+        size=499_723,
+        licence="Llama 2 Community License",
+        source="the tokenizer of LLaMA and Llama 2",
+        needed_by=_QALIGN,
     ),
 )
 """Every file of weights that any measure can read."""
