@@ -198,12 +198,16 @@ class _Converter:
     def __init__(self) -> None:
         self.scaler = VideoReformatter()
         self.size: tuple[int, int] | None = None
+        self.turned: tuple[int, bool] = (0, False)
 
     def convert(self, picture: Any) -> NDArray[np.uint8]:
         if self.size is None:
             self.size = (picture.width, picture.height)
+            # Asked of the first picture alone: asking makes a reference cycle, which would keep
+            # every decoded picture alive until the garbage collector's next round.
+            self.turned = orientation(picture)
         rgb = to_rgb(picture, self.scaler, self.size)
-        turns, mirrored = orientation(picture)
+        turns, mirrored = self.turned
         if mirrored:
             rgb = rgb[:, ::-1]
         return np.ascontiguousarray(np.rot90(rgb, turns) if turns else rgb)
