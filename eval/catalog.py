@@ -13,10 +13,11 @@ from eval.measures.hands import HANDS
 from eval.measures.identity import IDENTITY
 from eval.measures.motion import MOTION
 from eval.measures.quality import QUALITY
+from eval.measures.sync import SYNC
 from eval.measures.video import VIDEO
 from joystreamer.errors import InputError
 
-MEASURES: Final[tuple[Measure, ...]] = (*VIDEO, *MOTION, *HANDS, *IDENTITY, *QUALITY, *DRIFT)
+MEASURES: Final[tuple[Measure, ...]] = (*VIDEO, *SYNC, *MOTION, *HANDS, *IDENTITY, *QUALITY, *DRIFT)
 """Every measure, by family."""
 
 
