@@ -308,8 +308,9 @@ class DistillationTask:
             with torch.no_grad():
                 fake = fields[Role.FAKE]
                 teacher = judged.terms[Role.AUDIO]
-                figures["critic_loss_on_student"] = float(critic_loss(sample, tau, noise, fake))
-                figures["critic_loss_on_teacher"] = float(critic_loss(teacher, tau, noise, fake))
+                fresh = normal(sample.detach(), draws.samples)  # the teacher has seen `noise`
+                figures["critic_loss_on_student"] = float(critic_loss(sample, tau, fresh, fake))
+                figures["critic_loss_on_teacher"] = float(critic_loss(teacher, tau, fresh, fake))
         return student_loss(sample, update.gradient), figures
 
     def _fields(

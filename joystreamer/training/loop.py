@@ -151,8 +151,8 @@ class Task(Protocol):
         """Name of the trained role that steps in this update."""
         ...
 
-    def start(self, accelerator: Any, networks: Mapping[str, Any]) -> None:
-        """Take the wrapped networks by role, and bring frozen ones to the device."""
+    def start(self, accelerator: Any, networks: Mapping[str, Any], *, sharded: bool) -> None:
+        """Take the wrapped networks by role, and bring (or shard) frozen ones to the device."""
         ...
 
     def loss(self, phase: str, batch: Batch, draws: Draws) -> tuple[Tensor, Mapping[str, float]]:
@@ -215,7 +215,7 @@ class TrainingLoop:
             for trained in task.trained
             if trained.averaged and options.ema_decay
         }
-        task.start(accelerator, self.networks)
+        task.start(accelerator, self.networks, sharded=is_sharded(accelerator, options.sharded))
 
     def _wrap_networks(self) -> None:
         """Give every role its optimiser; networks that roles share are wrapped once."""

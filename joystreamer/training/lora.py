@@ -5,8 +5,9 @@ block during the backward pass with whatever adapter is active *then*. So every 
 remembers the role of its forward pass and takes it up again when it is recomputed.
 """
 
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,8 +69,11 @@ class AdapterRoles:
     ) -> None:
         self.network = network
         network.requires_grad_(False)
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), ExitStack() as stack:
             torch.manual_seed(seed)
+            stack.enter_context(warnings.catch_warnings())
+            # Several adapters on one base are the point here.
+            warnings.filterwarnings("ignore", "Already found a `peft_config` attribute")
             for role in roles:
                 config = LoraConfig(
                     r=options.rank, lora_alpha=options.alpha, target_modules=options.targets

@@ -195,7 +195,7 @@ class FlowMatchingTask:
         """Always the network."""
         return self.ROLE
 
-    def start(self, accelerator: Any, networks: Mapping[str, Any]) -> None:
+    def start(self, accelerator: Any, networks: Mapping[str, Any], *, sharded: bool) -> None:  # noqa: ARG002
         """Take the wrapped stack and bring the constants to its device."""
         self.wrapped = networks[self.ROLE]
         self.constants = {
