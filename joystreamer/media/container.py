@@ -48,20 +48,20 @@ class DecodeError(InputError):
         self.time_s = time_s
 
 
-def check_file(path: Path, *, what: str = "media") -> None:
+def check_file(path: Path, *, what: str = "a media") -> None:
     """Refuse what cannot be a media file before a decoder sees it.
 
     Args:
         path: the file.
-        what: word for the error sentence: "media", "image".
+        what: words for the error sentence: "a media", "an image".
 
     Raises:
         InputError: missing file, a folder, or an empty file.
     """
     if not path.exists():
-        raise InputError(f"'{path}' does not exist; give the path of a {what} file.")
+        raise InputError(f"'{path}' does not exist; give the path of {what} file.")
     if not path.is_file():
-        raise InputError(f"'{path}' is not a file; give the path of one {what} file.")
+        raise InputError(f"'{path}' is not a file; give the path of {what} file.")
     if path.stat().st_size == 0:
         raise InputError(f"'{path}' is empty (0 bytes); copy or render it again.")
 

@@ -48,12 +48,14 @@ def read_image(path: str | Path, *, max_pixels: int = MAX_IMAGE_PIXELS) -> NDArr
         InputError: missing, empty, not a picture, damaged, or too large.
     """
     source = Path(path)
-    check_file(source, what="image")
+    check_file(source, what="an image")
     try:
         with warnings.catch_warnings():
             # Our own limit below replaces Pillow's warning about large pictures.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(source, formats=IMAGE_FORMATS) as image:
+            Image.init()  # registers every format that this build of Pillow has
+            known = [name for name in IMAGE_FORMATS if name in Image.OPEN]
+            with Image.open(source, formats=known) as image:
                 width, height = image.size
                 if width * height > max_pixels:
                     raise InputError(
@@ -68,7 +70,7 @@ def read_image(path: str | Path, *, max_pixels: int = MAX_IMAGE_PIXELS) -> NDArr
         ) from error
     except Image.DecompressionBombError as error:
         raise InputError(
-            f"'{path}' has too many pixels ({error}); at most {max_pixels} are read: scale it down."
+            f"'{path}' has far more than the {max_pixels} pixels that are read: scale it down."
         ) from error
     except InputError:
         raise

@@ -25,8 +25,11 @@ from joystreamer.media.video import Frame
 DEFAULT_CRF = 18  # visually transparent for generated clips
 DEFAULT_PRESET = "medium"
 AUDIO_BITRATE = 128_000
-# x264 gives the same bytes only for the same number of threads: the number is part of the format.
-_ENCODER_THREADS = 4
+# x264's bytes depend on the number of threads, and they are to depend on nothing but the frames.
+_ENCODER_THREADS = 1
+# Macroblock-tree rate control is off: with it, x264 165 gave up to six different key frames for the
+# same input within one process; without it, none differed.
+_ENCODER_PARAMETERS = "mbtree=0"
 # Colour is averaged over all pixels it stands for, with the same rounding on every processor.
 _ENCODE_SCALING = (
     Interpolation.BICUBIC
@@ -73,7 +76,7 @@ class ClipWriter:
             audio: the whole sound, (samples,) or (channels, samples), full scale 1.0.
             sample_rate: samples per second of the sound, 16000 to 48000 (the usual ones).
             channels: 1 or 2 when sound will come through `write_audio`; taken from `audio` else.
-            crf: x264 quality, 0 (lossless) to 51; lower is better.
+            crf: x264 quality, 1 to 51; lower is better.
             preset: x264 speed preset.
             keyframe_s: longest distance between key frames, in seconds.
         """
@@ -83,15 +86,15 @@ class ClipWriter:
             raise InputError(f"'{path}' does not end in .mp4; clips are written as MP4.")
         if not self.path.parent.is_dir():
             raise InputError(f"the folder of '{path}' does not exist; make it first.")
-        if not 0 <= crf <= 51:
-            raise InputError(f"a quality (crf) of {crf} is not possible; give 0 to 51.")
+        if not 1 <= crf <= 51:  # 0 is lossless, in a profile that browsers do not play
+            raise InputError(f"a quality (crf) of {crf} is not possible; give 1 to 51.")
         self.num_frames = 0
         self.num_samples = 0
         self._shape: tuple[int, ...] | None = None
         self._options = {
             "crf": str(crf),
             "preset": preset,
-            "x264-params": f"threads={_ENCODER_THREADS}:lookahead-threads=1",
+            "x264-params": _ENCODER_PARAMETERS,
         }
         self._gop = max(1, round(keyframe_s * self.rate))
         self._sample_rate = sample_rate
@@ -183,7 +186,6 @@ class ClipWriter:
         context.time_base = 1 / self.rate
         context.gop_size = self._gop
         context.thread_count = _ENCODER_THREADS
-        context.thread_type = "FRAME"  # slices would cost quality
         context.flags |= av.codec.context.Flags.bitexact
         context.color_range = int(ColorRange.MPEG)
         context.colorspace = context.color_primaries = context.color_trc = _BT709
@@ -265,7 +267,7 @@ def write_clip(
         rate: frames per second.
         audio: (samples,) or (channels, samples), full scale 1.0; starts with the first frame.
         sample_rate: samples per second of `audio`.
-        crf: x264 quality, 0 to 51; lower is better.
+        crf: x264 quality, 1 to 51; lower is better.
     """
     with ClipWriter(path, rate, audio=audio, sample_rate=sample_rate, crf=crf) as writer:
         for frame in frames:

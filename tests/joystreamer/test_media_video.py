@@ -251,7 +251,7 @@ def test_files_that_are_no_clips_are_refused_with_one_sentence(tmp_path):
     Image.new("RGB", (32, 32)).save(tmp_path / "png.mp4", format="PNG")
     for name, words in {
         "missing.mp4": "does not exist; give the path of a media file",
-        "": "is not a file; give the path of one media file",
+        "": "is not a file; give the path of a media file",
         "empty.mp4": r"is empty \(0 bytes\); copy or render it again",
         "text.mp4": "holds text, not media; give an MP4",
         "list.mp4": "holds text, not media",
