@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from eval.fields import nearest, shown
-from eval.ratings.statistics.preference import BAD, GOOD, SAME
+from eval.ratings.outcomes import BAD, GOOD, SAME
 from joystreamer.errors import InputError
 
 Side = Literal["left", "right"]

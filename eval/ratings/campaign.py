@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from eval.ratings.statistics.davidson import components
+from eval.ratings.statistics.connection import components
 from eval.records import DIMENSIONS
 from joystreamer.errors import InputError
 

@@ -18,7 +18,7 @@ import numpy as np
 from eval.ratings.answers import Side, other_side
 from eval.ratings.campaign import Campaign, KnownItem
 from eval.ratings.order import order_showings
-from eval.ratings.statistics.davidson import components
+from eval.ratings.statistics.connection import components
 
 Unit = tuple[int, str]
 """Number of the pair, and case."""

@@ -12,7 +12,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from eval.ratings.statistics.preference import OUTCOMES, Floats, Integers, Interval
+from eval.ratings.outcomes import OUTCOMES
+from eval.ratings.statistics.preference import Floats, Integers, Interval
 from eval.ratings.statistics.resampling import MIN_CASES, percentile_interval
 
 Level = Literal["nominal", "ordinal"]

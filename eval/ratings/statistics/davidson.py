@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from eval.ratings.statistics.connection import components
 from eval.ratings.statistics.exact_tests import max_t_critical
 from eval.ratings.statistics.preference import Floats, Integers
 from joystreamer.errors import InputError
@@ -70,24 +71,6 @@ class Fit:
     strengths: Floats
     position: Floats
     tie_weight: Floats
-
-
-def components(n: int, first: ArrayLike, second: ArrayLike) -> list[list[int]]:
-    """Groups of systems joined by comparisons, largest first."""
-    parent = list(range(n))
-
-    def root(node: int) -> int:
-        while parent[node] != node:
-            parent[node] = parent[parent[node]]
-            node = parent[node]
-        return node
-
-    for a, b in zip(np.asarray(first), np.asarray(second), strict=True):
-        parent[root(int(a))] = root(int(b))
-    groups: dict[int, list[int]] = {}
-    for node in range(n):
-        groups.setdefault(root(node), []).append(node)
-    return sorted(groups.values(), key=lambda group: (-len(group), group[0]))
 
 
 def require_connected(matchups: Matchups, counts: Floats) -> None:

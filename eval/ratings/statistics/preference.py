@@ -14,16 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 
+from eval.ratings.outcomes import OUTCOMES, SAME
 from joystreamer.errors import InputError
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-
-GOOD, SAME, BAD = 1, 0, -1
-"""A vote for the first system, for neither, for the second."""
-
-OUTCOMES = (GOOD, SAME, BAD)
-"""Order of the last axis of every count array: Good, Same, Bad."""
 
 HALF_VOTE = 0.5
 """Continuity constant added to numerator and denominator of a resampled ratio (Haldane-Anscombe), so

@@ -22,7 +22,8 @@ from numpy.typing import ArrayLike
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from eval.ratings.statistics.preference import OUTCOMES, Floats, Integers, Interval
+from eval.ratings.outcomes import OUTCOMES
+from eval.ratings.statistics.preference import Floats, Integers, Interval
 from joystreamer.errors import InputError
 
 Scope = Literal["cases_like_these", "these_cases"]

@@ -1,10 +1,19 @@
-"""Votes of imaginary raters, used to see whether the statistics keep their promises."""
+"""Votes of imaginary raters, and small campaigns on a fresh database."""
 
-from collections.abc import Callable
+import dataclasses
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+
+from eval.ratings.campaign import Campaign, Checks, Pair
+from eval.ratings.joining import Annotator, create_invites, redeem_invite
+from eval.ratings.store import ClipFacts, StoredCampaign, create_campaign
+from eval.store.database import Database
+from eval.store.migrate import upgrade
 
 VoteTable = Callable[..., pd.DataFrame]
 
@@ -48,3 +57,70 @@ def _vote_table(
 @pytest.fixture(scope="session")
 def vote_table() -> VoteTable:
     return _vote_table
+
+
+PLAIN = Campaign(
+    name="board",
+    suite="talk",
+    cases=tuple(f"c{i}" for i in range(8)),
+    pairs=(Pair(first="ours", second="omni"),),
+    raters=5,
+    per_case=3,
+    checks=Checks(nulls=1, repeat_share=0.0),
+    simulated=True,
+)
+
+
+def _clip_table(campaign: Campaign, *, duration_s: float = 0.0) -> dict[tuple[str, str], ClipFacts]:
+    names = {*campaign.systems, "degraded"}
+    return {
+        (system, case): ClipFacts(
+            digest=hashlib.sha256(f"{system}/{case}".encode()).hexdigest(),
+            duration_s=duration_s,
+            audible=True,
+        )
+        for system in names
+        for case in campaign.cases
+    }
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A fresh migrated database, once on SQLite and once on PostgreSQL."""
+    with Database(database_url) as opened:
+        upgrade(opened)
+        yield opened
+
+
+@pytest.fixture
+def declare(database: Database) -> Callable[..., StoredCampaign]:
+    """Declare a small campaign, with changes."""
+
+    def make(*, duration_s: float = 0.0, now: float = 1000.0, **changes: Any) -> StoredCampaign:
+        campaign = dataclasses.replace(PLAIN, **changes)
+        table = _clip_table(campaign, duration_s=duration_s)
+        return create_campaign(database, campaign, clip_table=table, now=now)
+
+    return make
+
+
+@pytest.fixture
+def join(database: Database) -> Callable[..., Annotator]:
+    """Invite and let in one annotator."""
+
+    def enter(stored: StoredCampaign, *, now: float = 1001.0) -> Annotator:
+        (invite,) = create_invites(database, stored, ["somebody"], now=now)
+        return redeem_invite(database, invite.token, client="c", now=now)
+
+    return enter
+
+
+@pytest.fixture
+def answer() -> Callable[..., dict[str, Any]]:
+    """What a page sends."""
+
+    def make(key: str, side: str = "left", **more: Any) -> dict[str, Any]:
+        rows = dict.fromkeys(PLAIN.dimension_ids, side)
+        return {"action": "vote", "client_key": key, "answers": rows, **more}
+
+    return make

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+from eval.ratings.statistics.connection import components
 from eval.ratings.statistics.davidson import (
     Matchups,
-    components,
     fit_davidson,
     rank_systems,
     win_matrix,
