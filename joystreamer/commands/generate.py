@@ -57,6 +57,7 @@ _SPEAKER_FIELDS = ("name", "audio", "box", "mask", "words")
 @click.option("--transcript", help="What is said, for the planner.")
 @planner_options
 @click.option("--detector", help="Open-vocabulary detector: folder or hub name (OWLv2 class).")
+@click.option("--threshold", type=float, help="Least score of a found person; 0.2 by default.")
 @click.option("--segmenter", help="SAM model that outlines what the detector found.")
 @click.option("--relocate", is_flag=True, help="Find the speakers again in every segment.")
 @click.option("--probe", help="Drift probe, module:function.")
@@ -245,13 +246,14 @@ def _run_all(
 
 def _tools(given: Mapping[str, Any], notes: tuple[str, ...], jobs: list[Any]) -> Any:
     """Planner, finder and guard as asked for."""
+    from joystreamer.conditioning.detector import THRESHOLD
     from joystreamer.conditioning.finder import FoundByWords
     from joystreamer.jobs import Tools
     from joystreamer.probes import DriftGuard, load_probe
 
     find = None
     if given["detector"]:
-        find = FoundByWords(given["detector"], given["segmenter"])
+        find = FoundByWords(given["detector"], given["segmenter"], given["threshold"] or THRESHOLD)
     if given["relocate"]:
         if find is None or len(jobs) != 1:
             raise InputError("--relocate needs --detector and a single job; give both")

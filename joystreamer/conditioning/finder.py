@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from joystreamer.conditioning.detector import Detector, Segmenter, choose_people
+from joystreamer.conditioning.detector import THRESHOLD, Detector, Segmenter, choose_people
 from joystreamer.conditioning.speakers import box_mask, make_disjoint
 
 
@@ -18,11 +18,13 @@ class FoundByWords:
     Attributes:
         detector: Folder or hub name of an open-vocabulary detector.
         segmenter: Folder or hub name of a SAM model; None keeps boxes.
+        threshold: Least score of a detection.
         device: Where they run.
     """
 
     detector: str | Path
     segmenter: str | Path | None = None
+    threshold: float = THRESHOLD
     device: str = "cpu"
 
     def __call__(self, image: NDArray[np.uint8], words: Sequence[str]) -> list[NDArray[np.bool_]]:
@@ -37,7 +39,7 @@ class FoundByWords:
         masks: list[NDArray[np.bool_] | None] = [None] * len(words)
         for text in dict.fromkeys(words):
             places = [index for index, word in enumerate(words) if word == text]
-            people = choose_people(network.detect(image, [text]), len(places))
+            people = choose_people(network.detect(image, [text], self.threshold), len(places))
             for place, found in zip(places, people, strict=True):
                 masks[place] = (
                     box_mask(found.box, *image.shape[:2])
