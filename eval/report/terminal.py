@@ -59,7 +59,7 @@ def render_leaderboard(
     """
     console.print(Text("Leaderboard", style="bold").append(f"  {board_title(board)}", style=""))
     if board.systems:
-        for columns in _fitting(board, console.width):
+        for columns in _fitting(board, board.columns, console.width):
             console.print(_board_table(board, columns))
         console.print(Text(LEGEND, style="dim"))
     else:
@@ -99,13 +99,13 @@ def render_comparison(comparison: Comparison, console: Console) -> None:
     _render_refused(comparison.refused, console)
 
 
-def _fitting(board: Board, width: int) -> Iterator[list[Column]]:
+def _fitting(board: Board, columns: Sequence[Column], width: int) -> Iterator[list[Column]]:
     """Yield runs of columns that fit side by side into so many characters."""
     names = max([len(name) for name in board.systems] + [len("System")])
     left = min(names, _NAME_WIDTH) + _PADDING + 1
     run: list[Column] = []
     used = left
-    for column in board.columns:
+    for column in columns:
         needed = _column_width(board, column) + _PADDING
         if run and used + needed > width:
             yield run
@@ -195,7 +195,10 @@ def _render_tag(board: Board, tag: str, console: Console) -> None:
         console.print(Text(f"By {tag}: all cases are of one kind.", style="dim"))
         return
     values = sorted({value for value, _, _ in cells})
-    for columns in _fitting(board, console.width - 12):
+    measured = {cell.column for cell in board.cells if cell.n}
+    shown_columns = [column for column in board.columns if column.name in measured]
+    label_width = max(len(value) for value in (*values, tag)) + _PADDING
+    for columns in _fitting(board, shown_columns, console.width - label_width):
         table = Table(
             title=Text(f"By {tag}"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
         )
@@ -216,12 +219,13 @@ def _render_tag(board: Board, tag: str, console: Console) -> None:
 def _tag_text(cell: TagCell) -> Text:
     """Return a tag's mean, interval where there is one, n and coverage."""
     text = Text(number(cell.mean))
+    few = cell.n > 0 and cell.interval is None
     if cell.interval is not None:
         text.append(f"\n{bounds(cell.interval, cell.mean)}")
-    elif cell.n:
+    elif few:
         text.append(f"\n{too_few(cell.n)}")
     covered = share(cell.scored / cell.clips) if cell.clips else "no clip"
-    return text.append(f"\nn={cell.n} · {covered}", style="dim")
+    return text.append(f"\n{covered if few else f'n={cell.n} · {covered}'}", style="dim")
 
 
 def _render_missing(board: Board, console: Console) -> None:
@@ -267,38 +271,32 @@ def _published_table(board: Board) -> Table:
 
 def _comparison_table(comparison: Comparison) -> Table:
     """Return one row per metric."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("Metric", overflow="fold")
-    table.add_column(Text(comparison.first), justify="right", overflow="fold", max_width=16)
-    table.add_column(Text(comparison.second), justify="right", overflow="fold", max_width=16)
-    table.add_column("Difference", justify="right", no_wrap=True)
-    table.add_column("95 % interval", justify="right")
+    table.add_column(Text(comparison.first), justify="right", overflow="fold", max_width=14)
+    table.add_column(Text(comparison.second), justify="right", overflow="fold", max_width=14)
+    table.add_column("Difference", justify="right")
     table.add_column("n", justify="right")
-    table.add_column("p", justify="right")
+    table.add_column("p", justify="right", no_wrap=True)
     table.add_column("p (Holm)", justify="right", no_wrap=True)
     table.add_column("Verdict", no_wrap=True)
     for column, row in zip(comparison.columns, comparison.rows, strict=True):
         contrast = row.contrast
-        label = Text(f"{column.name} {ARROWS[column.metric.better]}")
-        if column.metric.unit:
-            label.append(f" {column.metric.unit}", style="dim")
-        interval = (
-            bounds(contrast.interval, contrast.mean, with_sign=True) if contrast.interval else "–"
-        )
+        name, below = column_heading(column)
+        shown = signed(contrast.mean)
+        if contrast.interval is not None:
+            shown += f" {bounds(contrast.interval, contrast.mean, with_sign=True)}"
         mark = MARKS[contrast.verdict]
-        verdict = Text(
-            f"{mark} {VERDICTS[contrast.verdict]}".strip(), STYLES.get(contrast.verdict, "")
-        )
+        verdict = f"{mark} {VERDICTS[contrast.verdict]}".strip()
         table.add_row(
-            label,
+            Text(name).append(f"\n{below}", style="dim"),
             number(row.first_mean),
             number(row.second_mean, row.first_mean),
-            signed(contrast.mean),
-            interval,
+            shown,
             str(contrast.n),
             p_value(contrast.p),
             p_value(contrast.adjusted_p),
-            verdict,
+            Text(verdict, STYLES.get(contrast.verdict, "")),
         )
     return table
 

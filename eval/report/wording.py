@@ -32,15 +32,15 @@ VERDICTS: Final = {
     "better": "better",
     "worse": "worse",
     "differs": "differs",
-    "undecided": "not told apart",
+    "undecided": "undecided",
     "too few": "too few",
-    "none": "no common case",
+    "none": "no overlap",
 }
 
 LEGEND: Final = (
     "↑ higher is better, ↓ lower is better, · descriptive. [low, high]: 95 % interval over cases. "
     "n: cases with a value; %: share of clips with a value. #1=: rank, = shared with systems that "
-    "cannot be told apart. ▲ better, ▼ worse, ≠ different from, ≈ not told apart from the baseline."
+    "cannot be told apart. ▲ better, ▼ worse, ≠ different, ≈ undecided against the baseline."
 )
 
 NOTHING: Final = "–"
