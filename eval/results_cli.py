@@ -31,6 +31,7 @@ def _filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--language", multiple=True, help="Only this language; repeatable."),
         click.option("--length", multiple=True, help="Only 'up to 10 s' or 'over 10 s'."),
         click.option("--snapshot", type=click.IntRange(min=0), default=None, help="Only scores up to this number (printed with every board)."),
+        click.option("--published", "sources", multiple=True, default=("joystreamer",), show_default=True, help="Also show this source of published rows, set apart; repeatable; 'none' for none."),
     )  # fmt: skip
     for option in reversed(options):
         command = option(command)
@@ -40,12 +41,15 @@ def _filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def read_scores(
     workspace: "Workspace", given: Mapping[str, Any], snapshot: int | None
 ) -> "pd.DataFrame":
-    """Return the chosen scores of a workspace.
+    """Return the chosen scores of a workspace, then the chosen published rows.
 
     Raises:
         InputError: There are no scores, or none is left by the filters.
     """
+    import pandas as pd
+
     from eval.leaderboard import select_scores
+    from eval.published import published_scores
     from eval.store.scores import score_table
     from joystreamer.errors import InputError
 
@@ -54,7 +58,11 @@ def read_scores(
         raise InputError(
             f"the workspace {workspace.root} has no scores; run 'python -m eval score' first"
         )
-    return select_scores(table, **{name: given[name] for name in _FILTERS})
+    chosen = select_scores(table, **{name: given[name] for name in _FILTERS})
+    sources = [name for name in given.get("sources", ()) if name != "none"]
+    if not sources:
+        return chosen
+    return pd.concat([chosen, published_scores(sources)], ignore_index=True)
 
 
 def metric_facts() -> "dict[str, Metric]":

@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-from benchmarks.published import FOLDER, published_scores, read_published, read_sources
 from eval.leaderboard.scores import SCORE_COLUMNS, check_scores
+from eval.published import FOLDER, published_scores, read_published, read_sources
 from joystreamer.errors import InputError
 
 

@@ -14,10 +14,13 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from eval.checkout import ROOT
 from eval.leaderboard.scores import SCORE_COLUMNS
 from joystreamer.errors import InputError
 
-FOLDER: Final = Path(__file__).resolve().parent
+FOLDER: Final = ROOT / "benchmarks" / "published"
+"""Where the numbers lie; data of the benchmarks, read here so that every leaderboard can show them."""
+
 TABLE_1: Final = "joystreamer"
 """The source whose rows are the paper's Table 1."""
 
