@@ -8,6 +8,7 @@ import difflib
 from typing import Final
 
 from eval.measure import Measure
+from eval.measures.alignment import ALIGNMENT
 from eval.measures.drift import DRIFT
 from eval.measures.hands import HANDS
 from eval.measures.identity import IDENTITY
@@ -17,7 +18,16 @@ from eval.measures.sync import SYNC
 from eval.measures.video import VIDEO
 from joystreamer.errors import InputError
 
-MEASURES: Final[tuple[Measure, ...]] = (*VIDEO, *SYNC, *MOTION, *HANDS, *IDENTITY, *QUALITY, *DRIFT)
+MEASURES: Final[tuple[Measure, ...]] = (
+    *VIDEO,
+    *SYNC,
+    *MOTION,
+    *HANDS,
+    *IDENTITY,
+    *QUALITY,
+    *ALIGNMENT,
+    *DRIFT,
+)
 """Every measure, by family."""
 
 

@@ -106,7 +106,7 @@ class WeightFolder:
         found: dict[str, str] = {}
         for name in names:
             try:
-                found[name] = self._digest(self.find(name))
+                found[name] = self.digest(self.find(name))
             except MissingWeights:
                 found[name] = MISSING
         return found
@@ -194,7 +194,7 @@ class WeightFolder:
         if known is not None and not fresh and known.is_file():
             return known
         for path in self._candidates(row):
-            if row.sha256 is None or self._digest(path, fresh=fresh) == row.sha256:
+            if row.sha256 is None or self.digest(path, fresh=fresh) == row.sha256:
                 if row.sha256 is None and not fresh and not self._pin(row, path):
                     raise MissingWeights(self._pinned_state(row, path).message)
                 if not (fresh and row.sha256 is None):
@@ -213,7 +213,8 @@ class WeightFolder:
                 elif path.stat().st_size == row.size:
                     yield path
 
-    def _digest(self, path: Path, *, fresh: bool = False) -> str:
+    def digest(self, path: Path, *, fresh: bool = False) -> str:
+        """Return a file's sha256, remembered by path, size and modification time unless `fresh`."""
         status = path.stat()
         key = f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}"
         remembered = _read_json(self._memory / "digests.json")
@@ -224,7 +225,7 @@ class WeightFolder:
 
     def _pin(self, row: Weights, path: Path) -> bool:
         pins = _read_json(self._memory / "pins.json")
-        digest = self._digest(path)
+        digest = self.digest(path)
         if row.name not in pins:
             pins[row.name] = digest
             _write_json(self._memory / "pins.json", pins)
@@ -232,7 +233,7 @@ class WeightFolder:
 
     def _pinned_state(self, row: Weights, path: Path) -> WeightState:
         pinned = _read_json(self._memory / "pins.json").get(row.name)
-        digest = self._digest(path)
+        digest = self.digest(path)
         if pinned is None:
             words = f"has no published sha256; it will be pinned as {digest[:16]} at its first use."
             return _state(row, "pinned", path, words)
