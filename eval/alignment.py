@@ -42,7 +42,7 @@ def split_clauses(prompt: str) -> tuple[str, ...]:
     """Cut a prompt into clauses that a picture can show or not.
 
     What somebody says is heard, not seen: quoted speech is left out. Pieces of fewer than
-    `MIN_WORDS` words stay with their neighbour. English and Chinese punctuation.
+    `MIN_WORDS` words, and those that begin with a preposition, stay with their neighbour.
 
     Returns:
         Clauses in order, without closing punctuation, each once; empty for an empty prompt.
@@ -54,7 +54,7 @@ def split_clauses(prompt: str) -> tuple[str, ...]:
             words = " ".join(piece.split()).strip(" .,:;!?。，；：")
             if not words:
                 continue
-            if (pieces and _is_short(words)) or (pieces and _is_short(pieces[-1])):
+            if pieces and (_is_short(words) or _is_short(pieces[-1]) or _ATTACHED.match(words)):
                 pieces[-1] = f"{pieces[-1]}, {words}"
             else:
                 pieces.append(words)
