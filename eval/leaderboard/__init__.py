@@ -5,8 +5,8 @@ are drawn.
 """
 
 from eval.leaderboard.board import build_board
-from eval.leaderboard.comparison import compare
-from eval.leaderboard.records import ACCOUNTS, Board, Cell, Comparison, Contrast
+from eval.leaderboard.comparison import Comparison, compare
+from eval.leaderboard.records import ACCOUNTS, Board, Cell, Contrast
 from eval.leaderboard.scores import SCORE_COLUMNS, TAGS, check_scores, select_scores
 
 __all__ = [

@@ -6,7 +6,7 @@ from importlib import metadata
 import pandas as pd
 
 from eval.leaderboard.records import Provenance
-from eval.statistics import CONFIDENCE, MIN_CASES, RESAMPLES, SEED, SIGNIFICANCE
+from eval.statistics import CONFIDENCE, FLIPS, MIN_CASES, RESAMPLES, SEED, SIGNIFICANCE
 
 _SCORE_KEYS = [
     "system",
@@ -45,6 +45,7 @@ def trace(scores: pd.DataFrame) -> Provenance:
         settings={
             "confidence": CONFIDENCE,
             "resamples": RESAMPLES,
+            "sign flips": FLIPS,
             "seed": SEED,
             "min_cases": MIN_CASES,
             "significance": SIGNIFICANCE,

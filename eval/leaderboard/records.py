@@ -1,7 +1,6 @@
-"""What a leaderboard and a comparison consist of: small frozen records, and their tables.
+"""What a leaderboard consists of: small frozen records, and their tables.
 
-Built by `eval.leaderboard.board` and `eval.leaderboard.comparison`, drawn by `eval.report`; nothing
-here computes a statistic.
+Built by `eval.leaderboard.board`, drawn by `eval.report`; nothing here computes a statistic.
 """
 
 import dataclasses
@@ -237,126 +236,6 @@ class Board:
         }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CaseChange:
-    """A case on which one system lost something that the other has.
-
-    Attributes:
-        suite: Name of the suite.
-        case: Its id.
-        column: Name of the column.
-        first: The first system's mean on the case; None without a value.
-        second: The second system's.
-        loss: How much worse the first system is, in the metric's unit, positive; None when a value is
-            missing.
-        why: The reason for the missing value, or the threshold that was crossed; '' otherwise.
-    """
-
-    suite: str
-    case: str
-    column: str
-    first: float | None
-    second: float | None
-    loss: float | None
-    why: str = ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ComparisonRow:
-    """Two systems in one column.
-
-    Attributes:
-        column: Name of the column.
-        first_mean: First system's mean on the common cases; None without any.
-        second_mean: Second system's mean on the same cases.
-        first_only: Cases only the first system has a value for.
-        second_only: Cases only the second has.
-        contrast: First against second.
-    """
-
-    column: str
-    first_mean: float | None
-    second_mean: float | None
-    first_only: int
-    second_only: int
-    contrast: Contrast
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Comparison:
-    """The first system against the second, metric by metric and case by case.
-
-    Attributes:
-        first: Usually the candidate.
-        second: Usually the baseline.
-        columns: Columns both have scores in.
-        rows: One per column.
-        losses: Cases on which the first system is worse, largest first within each column.
-        broken: Cases the first system no longer passes and the second does.
-        fixed: Cases the first system passes and the second does not.
-        skipped: Columns left out because only one system has scores there, with a sentence.
-        refused: Scores left out because they do not compare.
-        provenance: Where the numbers come from.
-    """
-
-    first: str
-    second: str
-    columns: tuple[Column, ...]
-    rows: tuple[ComparisonRow, ...]
-    losses: tuple[CaseChange, ...]
-    broken: tuple[CaseChange, ...]
-    fixed: tuple[CaseChange, ...]
-    skipped: Mapping[str, str]
-    refused: tuple[Refusal, ...]
-    provenance: Provenance
-
-    def table(self) -> pd.DataFrame:
-        """Return one row per column, ready for CSV or Parquet."""
-        facts = {column.name: column for column in self.columns}
-        return pd.DataFrame(
-            [
-                {
-                    "metric": facts[row.column].metric.name,
-                    "variant": facts[row.column].variant,
-                    "better": facts[row.column].metric.better,
-                    "unit": facts[row.column].metric.unit,
-                    "first": self.first,
-                    "second": self.second,
-                    "first_mean": row.first_mean,
-                    "second_mean": row.second_mean,
-                    **_contrast_row(row.contrast),
-                    "first_only": row.first_only,
-                    "second_only": row.second_only,
-                }
-                for row in self.rows
-            ]
-        )
-
-    def cases(self) -> pd.DataFrame:
-        """Return one row per column and common case: the paired differences themselves."""
-        rows = [
-            (row.column, suite, case, difference)
-            for row in self.rows
-            for (suite, case), difference in zip(
-                row.contrast.cases, row.contrast.differences, strict=True
-            )
-        ]
-        return pd.DataFrame(rows, columns=["column", "suite", "case", "difference"])
-
-    def to_json(self) -> dict[str, Any]:
-        """Return everything, JSON-able, without NaN."""
-        found = {
-            name: dataclasses.asdict(getattr(self, name))
-            if name == "provenance"
-            else getattr(self, name)
-            for name in ("first", "second", "skipped", "provenance")
-        }
-        found["columns"] = [column_json(column) for column in self.columns]
-        for name in ("rows", "losses", "broken", "fixed", "refused"):
-            found[name] = [dataclasses.asdict(item) for item in getattr(self, name)]
-        return found
-
-
 TABLE_COLUMNS: Final = (
     "system", "kind", "metric", "variant", "unit", "better", "fingerprint", "mean", "low", "high", "n",
     "scored", "clips", "coverage", "common_mean", "common_n", "rank", "tied", "baseline", "difference",
@@ -386,7 +265,7 @@ def judge(mean: float | None, adjusted_p: float | None, better: str) -> Verdict:
     return "better" if (mean > 0) == (better == "higher") else "worse"
 
 
-def _contrast_row(contrast: Contrast | None) -> dict[str, Any]:
+def contrast_row(contrast: Contrast | None) -> dict[str, Any]:
     """Return a contrast as flat table columns."""
     if contrast is None:
         return {}
@@ -423,7 +302,7 @@ def _cell_row(cell: Cell, column: Column, board: Board) -> dict[str, Any]:
         "rank": cell.rank,
         "tied": "; ".join(cell.tied),
         "baseline": board.baseline,
-        **_contrast_row(cell.contrast),
+        **contrast_row(cell.contrast),
         "reasons": "; ".join(f"{reason}: {count}" for reason, count in cell.reasons.items()),
         "note": "too few" if cell.too_few else "",
     }

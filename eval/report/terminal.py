@@ -13,7 +13,8 @@ from rich.text import Text
 
 from eval.leaderboard import Board, Cell, Comparison
 from eval.leaderboard.columns import Column, Refusal
-from eval.leaderboard.records import CaseChange, TagCell
+from eval.leaderboard.comparison import CaseChange
+from eval.leaderboard.records import TagCell
 from eval.report.wording import (
     ARROWS,
     LEGEND,

@@ -17,6 +17,7 @@ from eval.statistics.bootstrap import (
 from eval.statistics.multiplicity import holm
 from eval.statistics.paired import (
     EXACT_CASES,
+    FLIPS,
     PairedDifference,
     flips_for,
     paired_differences,
@@ -27,6 +28,7 @@ from eval.statistics.ranking import SIGNIFICANCE, tie_ranks
 __all__ = [
     "CONFIDENCE",
     "EXACT_CASES",
+    "FLIPS",
     "MIN_CASES",
     "RESAMPLES",
     "SEED",

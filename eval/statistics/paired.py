@@ -29,10 +29,16 @@ Array = NDArray[np.float64]
 EXACT_CASES: Final = 16
 """Up to this many cases all sign patterns are counted: 32,768 after symmetry."""
 
+FLIPS: Final = 9_999
+"""Random sign patterns per test beyond that, at least: p is then good to two digits near 0.05."""
+
 _FLIPS_PER_TEST: Final = 40
 """Random flips per test of a family: Holm's smallest p can then still reach 1/40."""
 
 _CHUNK: Final = 4_000_000
+_ROUND: Final = 1_000
+"""Patterns drawn per generator; a multiple of 8."""
+
 _TIE: Final = 1e-12
 
 
@@ -90,11 +96,11 @@ def paired_differences(
 
 def flips_for(family: int) -> int:
     """Return how many random sign flips let a family of so many tests still show a difference."""
-    return max(RESAMPLES, _FLIPS_PER_TEST * family - 1)
+    return max(FLIPS, _FLIPS_PER_TEST * family - 1)
 
 
 def sign_flip_p_values(
-    differences: Sequence[Array], *, flips: int = RESAMPLES, seed: int = SEED
+    differences: Sequence[Array], *, flips: int = FLIPS, seed: int = SEED
 ) -> list[float | None]:
     """Return the two-sided p of the sign-flip test of each column's mean being zero.
 
@@ -111,26 +117,38 @@ def sign_flip_p_values(
         ValueError: A column is not one-dimensional or not finite.
     """
     columns = [checked_sample(column) for column in differences]
-    by_length: dict[int, list[int]] = defaultdict(list)
-    for index, column in enumerate(columns):
-        if column.size >= MIN_CASES:
-            by_length[column.size].append(index)
     found: list[float | None] = [None] * len(columns)
+    by_length: dict[int, list[int]] = defaultdict(list)
+    long = []
+    for index, column in enumerate(columns):
+        if MIN_CASES <= column.size <= EXACT_CASES:
+            by_length[column.size].append(index)
+        elif column.size > EXACT_CASES:
+            long.append(index)
     for size, indices in by_length.items():
-        block = np.stack([columns[index] for index in indices], axis=1)
-        scale = np.abs(block).max(axis=0)
-        block = block / np.where(scale > 0, scale, 1.0)
-        if size <= EXACT_CASES:
-            p_values = _as_extreme(block, _all_signs(size)) / 2 ** (size - 1)
-        else:
-            p_values = _random_p_values(block, flips, seed)
+        block = _padded([columns[index] for index in indices])
+        p_values = _as_extreme(block, _all_signs(size)) / 2 ** (size - 1)
         for index, p in zip(indices, p_values, strict=True):
+            found[index] = float(p)
+    if long:
+        block = _padded([columns[index] for index in long])
+        for index, p in zip(long, _random_p_values(block, flips, seed), strict=True):
             found[index] = float(p)
     return found
 
 
+def _padded(columns: Sequence[Array]) -> Array:
+    """Stack columns into (longest, k), each scaled to at most 1; a zero has no sign to flip."""
+    block = np.zeros((max(column.size for column in columns), len(columns)))
+    for place, column in enumerate(columns):
+        scale = np.abs(column).max()
+        block[: column.size, place] = column / (scale if scale > 0 else 1.0)
+    return block
+
+
 def _as_extreme(block: Array, signs: Array) -> Array:
     """Count, per column of (n, k), the rows of (r, n) `signs` whose sum is as far from 0 as observed."""
+    # Zeros of the padding add nothing; the tolerance is that of a sum of so many numbers up to 1.
     bound = np.abs(block.sum(axis=0)) - _TIE * block.shape[0]
     counts = np.zeros(block.shape[1])
     step = max(1, _CHUNK // signs.shape[0])
@@ -152,15 +170,15 @@ def _all_signs(size: int) -> Array:
 
 
 def _random_p_values(block: Array, flips: int, seed: int) -> Array:
-    """Return p per column from `flips` random sign patterns, the observed one counted as well."""
+    """Return p per column from `flips` random sign patterns, the observed one counted as well.
+
+    Every case has its own run of signs, so a column's answer does not depend on how long others are.
+    """
     size = block.shape[0]
-    generator = np.random.default_rng(seed)
     counts = np.ones(block.shape[1])
-    step = max(1, _CHUNK // size)
-    for start in range(0, flips, step):
-        rows = min(step, flips - start)
-        bits = np.frombuffer(generator.bytes(-(-rows * size // 8)), dtype=np.uint8)
-        patterns = np.unpackbits(bits, count=rows * size).reshape(rows, size)
-        signs = 2.0 * patterns.astype(np.float64) - 1.0
-        counts += _as_extreme(block, signs)
+    for turn, start in enumerate(range(0, flips, _ROUND)):
+        drawn = np.random.default_rng([seed, turn]).bytes(size * _ROUND // 8)
+        bits = np.unpackbits(np.frombuffer(drawn, dtype=np.uint8)).reshape(size, _ROUND)
+        patterns = bits[:, : min(_ROUND, flips - start)].T
+        counts += _as_extreme(block, 2.0 * patterns.astype(np.float64) - 1.0)
     return counts / (flips + 1)

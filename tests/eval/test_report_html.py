@@ -86,7 +86,7 @@ def test_page_is_whole_and_says_everything(page: str):
         "p after Holm over",
         "By subject: animal, cartoon, human",
         "2026-03-02 09:30 UTC",
-        "resamples 9999",
+        "resamples 4999",
     ):
         assert words in found.text, words
     assert len(found.ids()) == len(set(found.ids()))

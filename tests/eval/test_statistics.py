@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from eval.statistics import (
+    FLIPS,
     MIN_CASES,
     RESAMPLES,
     flips_for,
@@ -37,7 +38,7 @@ def test_bca_agrees_with_scipy(size: int, shape: str):
     assert ours is not None
     # Of 8 cases a few resamples are the sample itself in another order; SciPy lets rounding decide on
     # which side of the estimate those fall, here they count half.
-    np.testing.assert_allclose([ours.low, ours.high], theirs, rtol=2e-3 if size == 8 else 1e-9)
+    np.testing.assert_allclose([ours.low, ours.high], theirs, rtol=5e-3 if size == 8 else 1e-9)
 
 
 def test_columns_of_all_lengths_get_the_interval_they_get_alone():
@@ -179,7 +180,7 @@ def test_a_large_family_can_still_show_a_difference():
     [p] = sign_flip_p_values([np.full(30, 1.0)], flips=flips_for(family))
     assert p is not None
     assert p * family < 0.05
-    assert flips_for(3) == RESAMPLES
+    assert flips_for(3) == FLIPS
 
 
 def test_holm_by_hand():
@@ -213,3 +214,9 @@ def test_ranks_are_shared_by_those_nobody_told_apart():
         tie_ranks(np.ones((2, 2), dtype=bool))
     with pytest.raises(ValueError, match=r"square, got shape \(2, 3\)"):
         tie_ranks(np.zeros((2, 3), dtype=bool))
+
+
+def test_a_columns_p_does_not_depend_on_longer_ones():
+    generator = np.random.default_rng(4)
+    columns = [generator.normal(0.2, 1.0, size=size) for size in (17, 60, 25, 9)]
+    assert sign_flip_p_values(columns) == [sign_flip_p_values([column])[0] for column in columns]
