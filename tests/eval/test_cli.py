@@ -81,10 +81,10 @@ def test_a_broken_clip_is_named_and_the_rest_is_scored(call, clips, make_clip, b
         assert stored.exit_code == 1
         assert stored.stderr.count("02_B.mp4") >= 1
         assert len(stored.stderr.strip().splitlines()) == 1
-    scored = call("score", "-m", "video")
+    scored = call("score", "-m", "motion")
     assert scored.exit_code == 1
     assert scored.stderr.startswith("failed: B / 02: ")
-    board = json.loads(call("leaderboard", "--json", "--metric", "video").output)
+    board = json.loads(call("leaderboard", "--json", "--metric", "motion").output)
     shown = json.dumps(board)
     assert "decode_error" in shown
 
