@@ -90,6 +90,7 @@ class JoyStreamerTransformer3DModel(
         "audio_norm",
         "layer_logits",
     ]
+    _keys_to_ignore_on_load_unexpected = ["norm_added_q"]  # noqa: RUF012 - as Wan ignores it
     _repeated_blocks = ["JoyStreamerBlock"]  # noqa: RUF012
     _cp_plan = {  # noqa: RUF012 - the form diffusers reads
         "rope": {

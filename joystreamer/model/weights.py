@@ -32,6 +32,7 @@ WAN_A14B_PARAMETERS = {16: 14_288_491_584, 36: 14_288_901_184}  # by input chann
 WAN_A14B_WIDTH_AND_LAYERS = (5120, 40)
 HEAD_CHANNELS = 128  # of every released Wan; shapes alone do not tell the number of heads
 KEY_PREFIXES = ("model.diffusion_model.", "diffusion_model.")  # of single-file checkpoints
+UNUSED = ".norm_added_q."  # in some Wan2.1 image-to-video files; diffusers' Wan ignores it too
 # Folders of the two experts, high noise first, by the component names of the pipeline.
 EXPERT_FOLDERS = {
     "transformer": ("transformer", "high_noise_model"),
@@ -68,7 +69,7 @@ def match_keys(keys: Iterable[str]) -> tuple[Layout, dict[str, str]]:
     Raises:
         InputError: Names that belong to neither layout, or that clash.
     """
-    stored = {key: _strip_prefix(key) for key in keys}
+    stored = {key: _strip_prefix(key) for key in keys if UNUSED not in key}
     is_diffusers = any(name.startswith("condition_embedder.") for name in stored.values())
     layout: Layout = "diffusers" if is_diffusers else "original"
     matched: dict[str, str] = {}

@@ -29,13 +29,15 @@ def make_model() -> JoyStreamerTransformer3DModel:
     return model
 
 
-def make_inputs(size: int, streams: int, *, clean: bool = True) -> dict[str, Tensor]:
+def make_inputs(
+    size: int, streams: int, *, clean: bool = True, frames: int = FRAMES
+) -> dict[str, Tensor]:
     torch.manual_seed(1)
     inputs = {
-        "hidden_states": torch.randn(2, 16, FRAMES, size, size),
+        "hidden_states": torch.randn(2, 16, frames, size, size),
         "timestep": torch.tensor([900.0, 300.0]),
         "encoder_hidden_states": torch.randn(2, 16, 32),
-        "audio_features": torch.randn(2, streams, FRAMES, 8, 4, 32),
+        "audio_features": torch.randn(2, streams, frames, 8, 4, 32),
     }
     if clean:
         inputs["reference_latents"] = torch.randn(2, 16, 1, size, size)
@@ -52,6 +54,7 @@ CASES: dict[str, tuple[dict[str, Any], bool]] = {
     "even, two speakers and silence": ({"size": 8, "streams": 3}, False),
     "padded, two speakers and silence": ({"size": 4, "streams": 3}, False),
     "uneven, two speakers and silence": ({"size": 4, "streams": 3}, True),
+    "one process without noisy tokens": ({"size": 8, "streams": 3, "frames": 1}, False),
     "noisy latents alone": ({"size": 8, "streams": 3, "clean": False}, False),
 }
 

@@ -158,6 +158,7 @@ def test_a_weighted_mixture_of_layers_starts_even_and_learns():
     even = features.mean(dim=4, keepdim=True).expand_as(features)
     torch.testing.assert_close(projector(features), projector(even))
     projector(features).square().sum().backward()
+    assert projector.layer_logits is not None
     assert projector.layer_logits.grad is not None
     assert projector.linear_1.in_features == 8 * 6
 

@@ -45,6 +45,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict:
         ("even, two speakers and silence", 84 / 2),
         ("padded, two speakers and silence", (21 + 1) / 2),
         ("uneven, two speakers and silence", 11),
+        ("one process without noisy tokens", (16 + 16 + 20) / 2),
         ("noisy latents alone", 48 / 2),
     ],
 )

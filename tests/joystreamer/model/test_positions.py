@@ -8,22 +8,22 @@ CPU = torch.device("cpu")
 
 
 def test_a_full_segment_stands_where_the_hand_written_table_says():
-    noisy, reference, newest, older = segment_grids(
+    grids = segment_grids(
         frames=19, rows=30, columns=52, reference_offset=10.0, motion_buckets=(1, 2)
     )
+    noisy, reference, newest, older = grids
     assert noisy.times == tuple(float(t) for t in range(19))
-    assert reference.times == (29.0,)
-    assert newest.times == (-1.0,)
-    assert older.times == (-3.0,)
-    assert noisy.rows == reference.rows == newest.rows == tuple(float(r) for r in range(30))
+    assert [*reference.times, *newest.times, *older.times] == [29.0, -1.0, -3.0]
+    for fine in (noisy, reference, newest):
+        assert fine.rows == tuple(float(r) for r in range(30))
     assert noisy.columns == tuple(float(c) for c in range(52))
     # 15 coarse rows span all 30 fine ones, from the first to the last.
-    assert older.rows == (0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 29)
+    assert list(older.rows) == [0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 29]
     assert older.columns[:4] == (0.0, 2.0, 4.0, 6.0)
     assert older.columns[-1] == 51.0
     assert len(older.columns) == 26
-    assert [len(grid) for grid in (noisy, reference, newest, older)] == [29640, 1560, 1560, 390]
-    assert sum(len(grid) for grid in (noisy, reference, newest, older)) == 33_150
+    assert [len(grid) for grid in grids] == [29_640, 1560, 1560, 390]
+    assert sum(len(grid) for grid in grids) == 33_150
 
 
 @pytest.mark.parametrize(("offset", "time"), [(10, 29.0), (3, 22.0), (0, 19.0), (-5.5, 13.5)])

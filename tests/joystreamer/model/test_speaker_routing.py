@@ -49,6 +49,8 @@ def test_every_held_token_listens_to_its_frame_of_its_speaker(
             assert heard[sample, token - start].nonzero().flatten().tolist() == [expected]
     assert route.weights is None
     # The gathered queries are the tokens themselves.
+    assert route.queries is not None
+    assert route.slots is not None
     queries = route.queries.flatten()[route.slots.flatten()]
     assert queries.tolist() == list(range(batch * (stop - start)))
 
@@ -72,6 +74,7 @@ def test_three_speakers_and_silence_cost_hardly_more_rows_than_one():
     labels[:, 5:28, 18:34] = 1
     labels[:, 5:28, 36:50] = 2
     route = route_speakers(hard_masks(labels, 4), frames=19)
+    assert route.queries is not None
     rows, tokens = route.queries.numel(), 19 * 1560
     assert route.queries.shape[1] == QUERY_TILE
     assert rows / tokens < 1.25

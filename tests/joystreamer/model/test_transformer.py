@@ -1,9 +1,9 @@
 import pytest
 import torch
+from diffusers.models.attention_dispatch import dispatch_attention_fn
 from torch.utils.flop_counter import FlopCounterMode
 
 from joystreamer.errors import InputError
-from joystreamer.model import audio_attention
 from joystreamer.model.configurations import paper_transformer_config, tiny_transformer_config
 from joystreamer.model.transformer import JoyStreamerTransformer3DModel
 from joystreamer.model.wan_keys import is_addition
@@ -120,12 +120,12 @@ def test_three_buckets_and_an_image_to_video_base_work(make_model, segment):
 def test_three_speakers_cost_at_most_five_per_cent_more_than_one(make_model, segment, monkeypatch):
     model = make_model()
     calls = []
-    original = audio_attention.dispatch_attention_fn
-    monkeypatch.setattr(
-        audio_attention,
-        "dispatch_attention_fn",
-        lambda *args, **kwargs: calls.append(args[0].shape) or original(*args, **kwargs),
-    )
+
+    def attend(query, *args, **kwargs):
+        calls.append(query.shape)
+        return dispatch_attention_fn(query, *args, **kwargs)
+
+    monkeypatch.setattr("joystreamer.model.audio_attention.dispatch_attention_fn", attend)
     flops = {}
     for streams in (1, 4):
         inputs = segment(streams=streams)
@@ -162,7 +162,7 @@ def test_every_token_of_the_tiny_model_is_also_in_the_papers():
 def test_counts_of_the_papers_model():
     with torch.device("meta"):
         model = JoyStreamerTransformer3DModel(**paper_transformer_config())
-    counts = {True: [], False: []}
+    counts: dict[bool, list[int]] = {True: [], False: []}
     for name, tensor in model.state_dict().items():
         counts[is_addition(name)].append(tensor.numel())
     assert (len(counts[False]), sum(counts[False])) == (1095, 14_288_491_584)
