@@ -116,7 +116,8 @@ def run(workspace: Workspace, weights: WeightFolder, *measures: Measure, force: 
 
 def values(workspace: Workspace) -> dict[tuple[str, str, str], float]:
     table = score_table(workspace)
-    return {(row.system, row.case, row.metric): row.value for row in table.itertuples()}
+    rows = table[["system", "case", "metric", "value"]].to_numpy().tolist()
+    return {(system, case, metric): value for system, case, metric, value in rows}
 
 
 def test_scores_become_one_tidy_row_per_clip_and_metric(workspace, weights, clips):
@@ -286,7 +287,7 @@ def test_scoring_works_on_postgresql_and_gives_the_same_table(
             tables.append(
                 score_table(workspace).drop(columns=["seconds", "created_at", "score_id"])
             )
-    pd.testing.assert_frame_equal(*tables)
+    pd.testing.assert_frame_equal(tables[0], tables[1])
 
 
 # --- several processes -------------------------------------------------------------------------
@@ -351,7 +352,7 @@ def test_two_processes_give_the_same_table_as_one(tmp_path, many_clips):
                     columns=["seconds", "created_at", "score_id", "clip_id"]
                 )
             )
-    pd.testing.assert_frame_equal(*tables, check_exact=True)
+    pd.testing.assert_frame_equal(tables[0], tables[1], check_exact=True)
 
 
 @pytest.mark.multiprocess
