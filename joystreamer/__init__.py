@@ -14,7 +14,7 @@ _HOMES = {
     "JoyStreamerTransformer3DModel": "joystreamer.model.transformer",
 }
 
-__all__ = ["JoyStreamerPipeline", "JoyStreamerTransformer3DModel", "__version__"]  # noqa: F822
+__all__ = ["JoyStreamerPipeline", "JoyStreamerTransformer3DModel", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
