@@ -112,7 +112,7 @@ WEIGHTS: Final[tuple[Weights, ...]] = (
         size=229_746,
         licence="Apache-2.0",
         source=_MEDIAPIPE_SOURCE,
-        needed_by=("drift/colour-face", "identity/dinov2-face", "identity/arcface"),
+        needed_by=("drift/colour-face", "drift/colour-face-10s", "identity/dinov2-face"),
         stand_in="face-detector-metadata",
     ),
     Weights(
@@ -123,7 +123,7 @@ WEIGHTS: Final[tuple[Weights, ...]] = (
         size=229_498,
         licence="Apache-2.0",
         source=f"{_MEDIAPIPE_SOURCE}: face_detection_short_range with normalisation metadata added",
-        needed_by=("drift/colour-face", "identity/dinov2-face", "identity/arcface"),
+        needed_by=("drift/colour-face", "drift/colour-face-10s", "identity/dinov2-face"),
     ),
     Weights(
         name="pose-landmarker-lite",
@@ -176,6 +176,16 @@ WEIGHTS: Final[tuple[Weights, ...]] = (
         licence="Apache-2.0",
         source="github.com/Megvii-BaseDetection/YOLOX",
         needed_by=("hands/dwpose-min",),
+    ),
+    Weights(
+        name="scrfd-10g",
+        file="det_10g.onnx",
+        url=f"{_HUB}/public-data/insightface/resolve/main/models/buffalo_l/det_10g.onnx",
+        sha256="5838f7fe053675b1c7a08b633df49e7af5495cee0493c7dcf6697200b85b5b91",
+        size=16_923_827,
+        licence="non-commercial research (InsightFace buffalo_l)",
+        source="github.com/deepinsight/insightface",
+        needed_by=("identity/arcface",),
     ),
     Weights(
         name="arcface-r50",

@@ -4,13 +4,12 @@ Both networks are fed blue-green-red, as the reference does, although the pose n
 deviation are those of red-green-blue. One person per frame: the largest.
 """
 
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eval.backends.onnx_sessions import load_session
 from eval.dwpose import (
     DETECTOR_SIZE,
     HAND_SCORE,
@@ -22,33 +21,11 @@ from eval.dwpose import (
     person_boxes,
 )
 from eval.hands import HandSighting
-from joystreamer.errors import MissingExtra
 from joystreamer.media import Frame
 
 _MEAN = np.array([123.675, 116.28, 103.53])
 _STD = np.array([58.395, 57.12, 57.375])
 _PAD = 114
-
-
-@lru_cache(maxsize=4)
-def load_session(path: Path) -> Any:
-    """Return an onnxruntime session, kept for the life of the process.
-
-    Raises:
-        MissingExtra: onnxruntime is not installed.
-    """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingExtra(
-            "onnxruntime is not installed: run `pip install joystreamer[onnx]`"
-        ) from error
-    providers = [
-        each
-        for each in ("CUDAExecutionProvider", "CPUExecutionProvider")
-        if each in onnxruntime.get_available_providers()
-    ]
-    return onnxruntime.InferenceSession(str(path), providers=providers)
 
 
 class DWPoseHands:

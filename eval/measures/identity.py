@@ -8,6 +8,8 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from eval.arcface import ALIGNED_SIZE, DETECTOR_SIZE, FACE_SCORE, NMS_IOU
+from eval.backends.arcface_faces import ArcFaceEmbedder
 from eval.backends.dinov2 import DinoSpec, load_embedder, prepare
 from eval.backends.faces import MINIMUM_CONFIDENCE, find_faces, open_detector
 from eval.backends.mediapipe_pose import MINIMUM_VISIBILITY, MediapipePose
@@ -36,6 +38,12 @@ IDENTITY_METRIC: Final = Metric(
     unit="",
     better="higher",
     summary="IDC: likeness of the frames to the reference image",
+)
+CSIM_METRIC: Final = Metric(
+    name="identity.csim",
+    unit="",
+    better="higher",
+    summary="CSIM: ArcFace likeness of the largest face to the reference",
 )
 DRIFT_METRIC: Final = Metric(
     name="drift.identity",
@@ -155,6 +163,38 @@ class DinoObserver:
         )
 
 
+class ArcFaceObserver:
+    """Compares the largest face of every frame with that of the reference image."""
+
+    def __init__(self, inputs: ClipInputs) -> None:
+        if inputs.reference is None:
+            raise CannotMeasure("no_reference", "the case has no reference image to compare with")
+        find = inputs.weights.find
+        self._inputs = inputs
+        self._embedder = ArcFaceEmbedder(find("scrfd-10g"), find("arcface-r50"))
+        reference = self._embedder.embed(read_image(inputs.reference))
+        if reference is None:
+            raise CannotMeasure("no_face", "no face was found in the reference image")
+        self._reference = reference
+        self._times: list[float] = []
+        self._cosines: list[float] = []
+
+    def see(self, frame: Frame) -> None:
+        """Embed one frame's largest face."""
+        vector = self._embedder.embed(frame.rgb)
+        self._times.append(frame.time_s)
+        self._cosines.append(
+            float("nan") if vector is None else float(cosine(vector, self._reference))
+        )
+
+    def finish(self) -> Mapping[str, Outcome]:
+        """Return likeness and its drift."""
+        end_s = max(self._inputs.probe.duration_s, self._times[-1] if self._times else 0.0)
+        return identity_outcomes(
+            np.asarray(self._times), np.asarray(self._cosines), end_s, CSIM_METRIC, "face"
+        )
+
+
 def identity_outcomes(
     times: NDArray[np.float64],
     cosines: NDArray[np.float64],
@@ -237,5 +277,27 @@ IDENTITY: Final[tuple[Measure, ...]] = (
     _dinov2("dinov2-person", region="person"),
     _dinov2("dinov2-face", region="face"),
     _dinov2("dinov2-transformers", numerics="transformers"),
+    Measure(
+        name="identity",
+        variant="arcface",
+        version=1,
+        metrics=(CSIM_METRIC, DRIFT_METRIC),
+        start=ArcFaceObserver,
+        parameters={
+            "detector_size": DETECTOR_SIZE,
+            "face_score": FACE_SCORE,
+            "nms_iou": NMS_IOU,
+            "aligned_size": ALIGNED_SIZE,
+            "face": "largest",
+            "window_s": WINDOW_S,
+        },
+        rate=RATE,
+        inputs=frozenset({"reference"}),
+        weights=("scrfd-10g", "arcface-r50"),
+        libraries=("opencv-contrib-python",),
+        default=False,
+        unverified=True,
+        source="deepinsight/insightface, buffalo_l",
+    ),
 )
 """The measures of this family."""
