@@ -37,6 +37,7 @@ from joystreamer.training.parallel import (
     wrap,
 )
 from joystreamer.training.randomness import per_sample, seeded
+from joystreamer.training.schedules import agree
 
 
 class TrainingDiverged(JoyStreamerError):
@@ -164,8 +165,18 @@ class Task(Protocol):
         ...
 
 
-Validate = Callable[[int], Mapping[str, float]]
-"""Called with the number of finished updates, on the main process, with averaged weights."""
+class Validate(Protocol):
+    """Measures samples: called with the number of finished updates, on the main process only.
+
+    Attributes:
+        stop: Whether a stop rule was broken; the run then goes back to its newest checkpoint.
+    """
+
+    stop: bool
+
+    def __call__(self, update: int) -> Mapping[str, float]:
+        """Figures to log, with averaged weights in place."""
+        ...
 
 
 class TrainingLoop:
@@ -255,6 +266,8 @@ class TrainingLoop:
         newest = self.store.latest()
         if newest is not None and self.done == 0:
             self.restore(newest)
+        if self.done == 0 and self.options.validate_every:
+            self._validate()
         logged: dict[str, list[float]] = {}
         with ExitStack() as stack:
             reader = stack.enter_context(ThreadPoolExecutor(1))
@@ -270,6 +283,8 @@ class TrainingLoop:
                 every = self.options.validate_every
                 if every and (self.done % every == 0 or self.done == end):
                     self._validate()
+                    if self._stopped():
+                        break
                 if self.done % self.options.checkpoint_every == 0 or self.done == end:
                     self.save()
 
@@ -368,6 +383,15 @@ class TrainingLoop:
                 found = self.validate(self.done)
                 self._record({f"validation/{name}": value for name, value in found.items()})
         self.accelerator.wait_for_everyone()
+
+    def _stopped(self) -> bool:
+        """Whether the stop rule was broken; if so, go back to what was still good."""
+        if not agree(int(self.validate is not None and self.validate.stop)):
+            return False
+        newest = self.store.latest()
+        if newest is not None:
+            self.restore(newest)
+        return True
 
     def save(self) -> Path:
         """Write a checkpoint of everything that decides what comes next."""

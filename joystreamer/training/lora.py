@@ -5,6 +5,7 @@ block during the backward pass with whatever adapter is active *then*. So every 
 remembers the role of its forward pass and takes it up again when it is recomputed.
 """
 
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -147,6 +148,15 @@ class AdapterRoles:
 
         # The non-reentrant form is the one that gives adapters gradients when inputs need none.
         return checkpoint(run, *inputs, use_reentrant=False)
+
+
+def adapter_size(network: nn.Module, options: AdapterOptions) -> int:
+    """Return the number of parameters of one adapter, without making it."""
+    return sum(
+        options.rank * (layer.in_features + layer.out_features)
+        for name, layer in network.named_modules()
+        if isinstance(layer, nn.Linear) and re.fullmatch(options.targets, name)
+    )
 
 
 def refuse_sharded_adapters(*, sharded: bool, shared_base: bool) -> None:

@@ -144,12 +144,12 @@ def test_a_vanilla_round_needs_no_text_teacher(tmp_path):
     assert figures["amplitude"] > 0
 
 
-def test_a_parked_expert_lives_on_the_cpu_and_the_needed_one_on_the_device(tmp_path):
+def test_a_parked_expert_lives_on_the_cpu_and_the_needed_one_on_the_device(tmp_path, monkeypatch):
     options = DistillationOptions(run=expert_run("joint"), critic_warmup=0, critic_updates=1)
     task = DistillationTask(two_casts(), text_experts(), options, constants(), park_idle=True)
-    moved = []
+    moved: list[tuple[str, torch.device]] = []
     for side, cast in task.casts.items():
-        cast.move = lambda device, side=side: moved.append((side, str(device)))
+        monkeypatch.setattr(cast, "move", lambda device, side=side: moved.append((side, device)))
     loop = make_loop(task, tmp_path, global_batch=2, micro_batch=2)
     moved.clear()
     task.phase(0)

@@ -141,31 +141,47 @@ def test_an_update_with_broken_gradients_changes_nothing_and_too_many_stop_the_r
         bad.run()
 
 
+class Watch:
+    """A validation that remembers the weights it was shown and stops at a given call."""
+
+    def __init__(self, parameter, stop_at=None):
+        self.parameter, self.stop_at = parameter, stop_at
+        self.seen, self.stop = [], False
+
+    def __call__(self, update):
+        self.seen.append(self.parameter.detach().clone())
+        self.stop = update == self.stop_at
+        return {"text_alignment": 0.25}
+
+
 def test_the_average_begins_at_its_step_and_stands_in_for_validation(tmp_path):
-    seen = []
     task = pretraining_task("stage-1")
-    name = next(iter(task.trained[0].parameters))
+    parameter = next(iter(task.trained[0].parameters.values()))
     loop = make_loop(
         task, tmp_path, ema_decay=0.5, ema_start=2, updates=3, validate_every=3, log_every=1
     )
-    course = []
-    step = loop.averages["network"].update
-
-    def watch(count):
-        step(count)
-        course.append(task.trained[0].parameters[name].detach().clone())
-
-    loop.averages["network"].update = watch
-
-    def validate(done):
-        seen.append(task.trained[0].parameters[name].detach().clone())
-        return {"text_alignment": 0.25}
-
-    loop.validate = validate
+    loop.validate = Watch(parameter)
+    course = [parameter.detach().clone()]
+    for stop in (1, 2):
+        loop.run(stop_at=stop)
+        course.append(parameter.detach().clone())
     loop.run()
-    torch.testing.assert_close(seen[0], 0.5 * course[1] + 0.5 * course[2])
-    assert torch.equal(task.trained[0].parameters[name].detach(), course[2])
+    course.append(parameter.detach().clone())
+    before, after = loop.validate.seen[0], loop.validate.seen[-1]
+    assert torch.equal(before, course[0])
+    torch.testing.assert_close(after, 0.5 * course[2] + 0.5 * course[3])
     assert metrics(tmp_path)[-1]["validation/text_alignment"] == 0.25
+
+
+def test_a_broken_stop_rule_ends_the_run_at_the_last_good_checkpoint(tmp_path):
+    task = pretraining_task("stage-1")
+    parameter = next(iter(task.trained[0].parameters.values()))
+    loop = make_loop(task, tmp_path, validate_every=2, checkpoint_every=2)
+    loop.validate = Watch(parameter, stop_at=4)
+    loop.run()
+    assert loop.done == 2
+    assert [path.name for path in checkpoints(tmp_path)] == ["step-00000002"]
+    assert torch.equal(parameter.detach(), loop.validate.seen[1])
 
 
 def test_rates_rise_over_the_warm_up(tmp_path):

@@ -8,6 +8,7 @@ from joystreamer.training.lora import (
     TEACHER,
     AdapterOptions,
     AdapterRoles,
+    adapter_size,
     refuse_sharded_adapters,
 )
 from joystreamer.training.teachers import AvatarConditions, avatar_velocity
@@ -50,6 +51,12 @@ def test_adapters_sit_on_audio_layers_and_self_attention_and_nowhere_else():
         *(f"attn1.{name}" for name in projections),
         *(f"audio_attn.{name}" for name in projections),
     }
+
+
+def test_an_adapters_size_is_known_before_it_is_made():
+    roles = AdapterRoles(network(), ("student",), OPTIONS)
+    made = sum(value.numel() for value in roles.parameters["student"].values())
+    assert adapter_size(network(), OPTIONS) == made
 
 
 def test_the_bare_base_is_the_teacher_and_roles_differ():

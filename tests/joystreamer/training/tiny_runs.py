@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -66,8 +67,8 @@ def network(seed=0, **changes):
         torch.manual_seed(seed)
         made = tiny_transformer(num_layers=2, ffn_dim=64, attention_head_dim=24, **changes)
         for block in made.blocks:
-            if block.audio_attn is not None:
-                torch.nn.init.normal_(block.audio_attn.to_out[0].weight, std=0.05)
+            listening: Any = block.audio_attn
+            torch.nn.init.normal_(listening.to_out[0].weight, std=0.05)
     return made
 
 
