@@ -137,6 +137,7 @@ def render_report(
         leaders=_leaders(board),
         missing=wording.missing_by_reason(board),
         accounts=ACCOUNTS,
+        published=wording.published_matrix(board),
         tags=_tag_tables(board),
         worst=_worst_cases(board),
         cards=_case_cards(board),

@@ -31,6 +31,7 @@ from eval.report.wording import (
     p_value,
     paired_list,
     plural,
+    published_matrix,
     share,
     signed,
     suite_names,
@@ -255,18 +256,22 @@ def _render_refused(refused: Sequence[Refusal], console: Console) -> None:
 
 
 def _published_table(board: Board) -> Table:
-    """Return numbers from papers, set apart."""
-    title = "Published numbers, without intervals"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    """Return numbers from papers, set apart: systems by metrics."""
+    columns, rows, notes = published_matrix(board)
+    table = Table(
+        title=Text("Published numbers, without intervals"),
+        title_justify="left",
+        caption=Text("\n".join(notes)),
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
     table.add_column("System", overflow="fold", max_width=_NAME_WIDTH)
-    table.add_column("Metric", overflow="fold")
-    table.add_column("Value", justify="right")
-    table.add_column("Against the table above", overflow="fold")
-    for row in board.published:
-        note = f"comparable with {row.column}" if row.column else f"not comparable: {row.why}"
-        table.add_row(
-            Text(row.system), Text(f"{row.metric}/{row.variant}"), number(row.value), Text(note)
-        )
+    for name in columns:
+        heading = name.replace(".", "\n", 1).replace("/", "\n", 1)
+        table.add_column(Text(heading), justify="right", overflow="fold")
+    for system, cells in rows.items():
+        table.add_row(Text(system), *[cells.get(name, "") for name in columns])
     return table
 
 

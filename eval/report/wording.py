@@ -199,6 +199,26 @@ def missing_by_reason(board: Board) -> dict[str, Counter[str]]:
     return dict(sorted(found.items(), key=lambda item: (-item[1].total(), item[0])))
 
 
+def published_matrix(board: Board) -> tuple[list[str], dict[str, dict[str, str]], list[str]]:
+    """Lay published numbers out as systems by metrics.
+
+    Returns:
+        Names `family.name/variant` of the columns; text by system and column, with † on numbers that do
+        not compare with local ones; and what † and its absence mean.
+    """
+    columns = list(dict.fromkeys(f"{row.metric}/{row.variant}" for row in board.published))
+    rows: dict[str, dict[str, str]] = {}
+    for row in board.published:
+        text = number(row.value) if row.column else f"{number(row.value)}†"
+        rows.setdefault(row.system, {})[f"{row.metric}/{row.variant}"] = text
+    notes = [
+        f"† not comparable: {why}" for why in dict.fromkeys(r.why for r in board.published if r.why)
+    ]
+    fits = dict.fromkeys(row.column for row in board.published if row.column)
+    notes += [f"comparable with {name} above: same specification and suite" for name in fits]
+    return columns, rows, notes
+
+
 def holm_note(board: Board) -> str:
     """Say over how many tests the p values of the board were adjusted."""
     if not board.comparisons:
