@@ -13,8 +13,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from joystreamer.errors import InputError
+
 GENESIS: Final = "0" * 64
 """What the first entry of a chain follows."""
+
+MIN_HEAD: Final = 16
+"""Digits of a digest that are printed beside a board."""
 
 KINDS: Final = (
     "open", "plan", "join", "vote", "undo", "skip", "flag", "revoke", "qualify", "import", "freeze",
@@ -82,8 +87,16 @@ def chain_problems(entries: Iterable[Entry], *, head: str | None = None) -> list
 
     Args:
         entries: In the order of their numbers.
-        head: Digest printed beside a published result; it must occur in the chain.
+        head: Digest printed beside a published result, or its first 16 digits or more; it must occur
+            in the chain.
+
+    Raises:
+        InputError: `head` is too short to tell ledgers apart.
     """
+    if head is not None and len(head) < MIN_HEAD:
+        raise InputError(
+            f"digest {head!r} is too short to tell ledgers apart; give the first {MIN_HEAD} digits or more"
+        )
     problems: list[str] = []
     previous, expected, seen = GENESIS, 1, {GENESIS}
     for entry in entries:
@@ -102,7 +115,7 @@ def chain_problems(entries: Iterable[Entry], *, head: str | None = None) -> list
             problems.append(f"entry {entry.seq} ({entry.kind}) was changed after it was written")
         previous, expected = entry.digest, entry.seq + 1
         seen.add(entry.digest)
-    if head is not None and head not in seen:
+    if head is not None and not any(digest.startswith(head) for digest in seen):
         problems.append(
             f"no entry has the published digest {head[:12]}…: the ledger was rewritten or is another one"
         )

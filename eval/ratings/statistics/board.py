@@ -6,6 +6,7 @@ the same resampled cases and raters, so corrections across the board see how the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,7 +71,8 @@ def build_board(
     votes: pd.DataFrame,
     *,
     settings: BoardSettings | None = None,
-    dimensions: tuple[str, ...] | None = None,
+    dimensions: Sequence[str] | None = None,
+    pairs: Sequence[tuple[str, str]] | None = None,
 ) -> pd.DataFrame:
     """One row per (first, second, dimension).
 
@@ -78,6 +80,7 @@ def build_board(
         votes: Vote table; judged rows of kind `work` count.
         settings: How to compute it.
         dimensions: Order of the rows within a pair; order of appearance when left out.
+        pairs: Order of the pairs of systems; likewise.
 
     Returns:
         Columns first, second, dimension, good, same, bad, votes, cases, raters, ratio, ratio_low,
@@ -93,8 +96,8 @@ def build_board(
     if work.empty:
         return pd.DataFrame(columns=["first", "second", "dimension", "note"])
     order = list(dimensions or dict.fromkeys(work["dimension"]))
-    pairs = list(dict.fromkeys(zip(work["first"], work["second"], strict=True)))
-    cells = [(first, second, dimension) for first, second in pairs for dimension in order]
+    met = dict.fromkeys([*(pairs or ()), *zip(work["first"], work["second"], strict=True)])
+    cells = [(first, second, dimension) for first, second in met for dimension in order]
     place = {cell: index for index, cell in enumerate(cells)}
     keys = zip(work["first"], work["second"], work["dimension"], strict=True)
     index = np.array([place[key] for key in keys])

@@ -11,6 +11,8 @@ import pytest
 
 from eval.ratings.campaign import Campaign, Checks, Pair
 from eval.ratings.joining import Annotator, create_invites, redeem_invite
+from eval.ratings.saving import save
+from eval.ratings.serving import claim
 from eval.ratings.store import ClipFacts, StoredCampaign, create_campaign
 from eval.store.database import Database
 from eval.store.migrate import upgrade
@@ -84,6 +86,60 @@ def _clip_table(campaign: Campaign, *, duration_s: float = 0.0) -> dict[tuple[st
     }
 
 
+class Script:
+    """Plays leads and annotators on one database."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def declare(
+        self, *, duration_s: float = 0.0, now: float = 1000.0, **changes: Any
+    ) -> StoredCampaign:
+        """Declare a small campaign, with changes."""
+        campaign = dataclasses.replace(PLAIN, **changes)
+        table = _clip_table(campaign, duration_s=duration_s)
+        return create_campaign(self.database, campaign, clip_table=table, now=now)
+
+    def join(self, stored: StoredCampaign, *, now: float = 1001.0) -> Annotator:
+        """Invite and let in one annotator."""
+        (invite,) = create_invites(self.database, stored, ["somebody"], now=now)
+        return redeem_invite(self.database, invite.token, client="c", now=now)
+
+    def vote_all(
+        self, raters: list[Annotator], *, seed: int = 0, careless: tuple[int, ...] = ()
+    ) -> int:
+        """Answer everything that waits on some annotators: `ours` is usually better, checks are known."""
+        rng = np.random.default_rng(seed)
+        ours = {hashlib.sha256(f"ours/{case}".encode()).hexdigest() for case in PLAIN.cases}
+        saved = 0
+        for rater in raters:
+            while waiting := claim(self.database, rater.id, now=2000.0 + saved):
+                pair = waiting[0]
+                good = "left" if pair.left.digest in ours else "right"
+                bad = "right" if good == "left" else "left"
+                sure = pair.kind not in ("work", "repeat")
+                answers = {
+                    dimension: good
+                    if sure
+                    else str(rng.choice([good, "same", bad], p=[0.5, 0.25, 0.25]))
+                    for dimension in PLAIN.dimension_ids
+                }
+                if pair.left.digest == pair.right.digest:
+                    answers = dict.fromkeys(answers, "same")
+                if rater.seat in careless:
+                    answers = dict.fromkeys(answers, "left")
+                key = f"script-{rater.id}-{pair.id}-{seed}"
+                data = {"action": "vote", "client_key": key, "answers": answers}
+                save(self.database, rater.id, pair.id, data, now=2000.5 + saved)
+                saved += 1
+        return saved
+
+
+@pytest.fixture(scope="session")
+def script() -> type[Script]:
+    return Script
+
+
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     """A fresh migrated database, once on SQLite and once on PostgreSQL."""
@@ -94,25 +150,17 @@ def database(database_url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def declare(database: Database) -> Callable[..., StoredCampaign]:
-    """Declare a small campaign, with changes."""
-
-    def make(*, duration_s: float = 0.0, now: float = 1000.0, **changes: Any) -> StoredCampaign:
-        campaign = dataclasses.replace(PLAIN, **changes)
-        table = _clip_table(campaign, duration_s=duration_s)
-        return create_campaign(database, campaign, clip_table=table, now=now)
-
-    return make
+    return Script(database).declare
 
 
 @pytest.fixture
 def join(database: Database) -> Callable[..., Annotator]:
-    """Invite and let in one annotator."""
+    return Script(database).join
 
-    def enter(stored: StoredCampaign, *, now: float = 1001.0) -> Annotator:
-        (invite,) = create_invites(database, stored, ["somebody"], now=now)
-        return redeem_invite(database, invite.token, client="c", now=now)
 
-    return enter
+@pytest.fixture
+def vote_all(database: Database) -> Callable[..., int]:
+    return Script(database).vote_all
 
 
 @pytest.fixture
