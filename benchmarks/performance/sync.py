@@ -327,7 +327,7 @@ def memory_section(folder: Path, seconds: float) -> tuple[str, str]:
         "of the package",
     )
     note = (
-        "Peak resident memory of a process, libraries and networks included. To save time the "
+        "Peak resident memory of one process at 720p, libraries and networks included. To save time the "
         "detector's network runs on the first eight pictures only, on both sides."
     )
     return "Memory", f"{note}\n\n{table(heads, rows)}"
@@ -351,8 +351,8 @@ def main(
     """Time lip-sync scoring against syncnet-python and write a dated report."""
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
         tools = folder / "bin"
         tools.mkdir()
         (tools / "ffmpeg").symlink_to(find_ffmpeg())  # the package calls plain `ffmpeg`
@@ -361,12 +361,11 @@ def main(
             run(child, clip, searches=8)
             click.echo(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f}")
             return
+        memory = [memory_section(folder, memory_seconds)] if memory_seconds else []
         if clip is None:
             clip = folder / "clip.mp4"
             make_clip(clip, seconds)
-        sections = time_sections(measure_times(clip, rounds), probe(clip).duration_s)
-        if memory_seconds:
-            sections.append(memory_section(folder, memory_seconds))
+        sections = time_sections(measure_times(clip, rounds), probe(clip).duration_s) + memory
         path = write_report("sync", "Lip-sync scoring beside syncnet-python", sections, PACKAGES)
     click.echo(str(path))
 
