@@ -75,7 +75,10 @@ def render_leaderboard(
     _render_refused(board.refused, console)
     if board.published:
         console.print()
+        console.print("Published numbers, without intervals")
         console.print(_published_table(board))
+        for note in published_matrix(board)[2]:
+            console.print(Text(note, style="dim"))
 
 
 def render_comparison(comparison: Comparison, console: Console) -> None:
@@ -257,15 +260,8 @@ def _render_refused(refused: Sequence[Refusal], console: Console) -> None:
 
 def _published_table(board: Board) -> Table:
     """Return numbers from papers, set apart: systems by metrics."""
-    columns, rows, notes = published_matrix(board)
-    table = Table(
-        title=Text("Published numbers, without intervals"),
-        title_justify="left",
-        caption=Text("\n".join(notes)),
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-    )
+    columns, rows, _ = published_matrix(board)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("System", overflow="fold", max_width=_NAME_WIDTH)
     for name in columns:
         heading = name.replace(".", "\n", 1).replace("/", "\n", 1)
