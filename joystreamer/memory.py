@@ -50,7 +50,8 @@ class Workload:
         """Workload of a pipeline at a size; works on the meta device."""
         config, layout = pipeline.transformer.config, pipeline.layout
         per_latent = (height // 16) * (width // 16)
-        motion = sum(1 / 8**level for level in range(len(config.motion_buckets)))
+        # FramePack: one latent at full density, then each bucket in a quarter of a latent's tokens.
+        motion = 1 + 0.25 * (len(config.motion_buckets) - 1)
         return cls(
             parameters={
                 name: sum(parameter.numel() for parameter in part.parameters())

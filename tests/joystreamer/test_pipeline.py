@@ -1,6 +1,7 @@
 """The pipeline end to end at tiny size: lengths, history, speakers, guidance, save and load."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -253,7 +254,7 @@ def test_one_expert_is_enough(tiny_pipeline):
 
 
 def test_scenes_that_do_not_fit_are_refused_in_one_sentence(tiny_pipeline):
-    cases = [
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"fragments": ()}, "the prompt is empty"),
         ({"tracks": (np.zeros(0, np.float32),)}, "there is no sound"),
         ({"image": np.zeros((8, 8), np.uint8)}, r"the image has type uint8 and shape \(8, 8\)"),
@@ -272,7 +273,7 @@ def test_scenes_that_do_not_fit_are_refused_in_one_sentence(tiny_pipeline):
 
 
 def test_a_missing_component_is_named(tiny_pipeline):
-    parts = {**tiny_pipeline.components, "vae": None}
+    parts: dict[str, Any] = {**tiny_pipeline.components, "vae": None}
     with pytest.raises(MissingWeights, match="the pipeline lacks vae; load a complete folder"):
         next(JoyStreamerPipeline(**parts).stream(scene(0.3), FAST))
 
@@ -283,7 +284,7 @@ def test_a_foreign_speech_encoder_is_refused(tiny_pipeline):
     from joystreamer.presets import tiny_speech_config
 
     other = Wav2Vec2Model(Wav2Vec2Config(**{**tiny_speech_config(), "num_hidden_layers": 2}))
-    parts = {**tiny_pipeline.components, "audio_encoder": other}
+    parts: dict[str, Any] = {**tiny_pipeline.components, "audio_encoder": other}
     with pytest.raises(InputError, match=r"gives layers x channels of \(2, 32\) but"):
         next(JoyStreamerPipeline(**parts).stream(scene(0.3), FAST))
 

@@ -24,7 +24,7 @@ def test_chosen_sizes_fit_and_keep_the_shape(height, width, multiple):
     [((832, 480), (832, 480)), ((480, 832), (480, 832)), ((1024, 1024), (608, 608))],
 )
 def test_known_shapes(image, expected):
-    assert choose_size(*image, 480 * 832, 32) in (expected, expected[::-1])
+    assert choose_size(image[0], image[1], 480 * 832, 32) in (expected, expected[::-1])
 
 
 def test_a_wrong_size_is_refused_with_the_nearest():
