@@ -6,6 +6,7 @@ round trip changes no bit.
 """
 
 import json
+import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -305,6 +306,9 @@ def import_lora(model: ModelMixin, path: Path, *, adapter_name: str = "default")
     for module, layer in layers.items():
         weights[f"{module}.lora_A.weight"] = layer.down
         weights[f"{module}.lora_B.weight"] = layer.up
-    model.load_lora_adapter(
-        weights, prefix=None, metadata=adapter_config(layers), adapter_name=adapter_name
-    )
+    with warnings.catch_warnings():
+        # Several adapters on one base are meant; PEFT warns of the second.
+        warnings.filterwarnings("ignore", message="Already found a `peft_config`")
+        model.load_lora_adapter(
+            weights, prefix=None, metadata=adapter_config(layers), adapter_name=adapter_name
+        )

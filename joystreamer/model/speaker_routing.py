@@ -14,7 +14,7 @@ from torch import Tensor
 from joystreamer.errors import InputError
 
 QUERY_TILE = 128  # rows of one tile: the usual block of a fused attention kernel
-MASK_TOLERANCE = 1e-3  # by which the masks of a token may miss a sum of one
+MASK_TOLERANCE = 1e-2  # by which a token's shares may miss a sum of one: rounding of bfloat16
 
 
 class SpeakerRoute(NamedTuple):

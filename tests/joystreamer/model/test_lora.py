@@ -59,6 +59,28 @@ def test_an_exported_adapter_imported_elsewhere_gives_the_same_video(
     assert [path.name for path in tmp_path.iterdir()] == ["voice.safetensors"]
 
 
+def test_two_adapters_share_one_base(make_model, segment, tmp_path):
+    """The student and the critic of distillation; with both off, the frozen teacher is left."""
+    model, inputs = make_model(), segment(streams=3)
+    teacher = run(model, inputs)
+    alone = {}
+    for seed, name in enumerate(("student", "critic")):
+        single = make_model()
+        adapt(single)
+        for parameter in single.parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data * (1 + seed)
+        export_lora(single, tmp_path / f"{name}.safetensors", form="comfy")
+        import_lora(model, tmp_path / f"{name}.safetensors", adapter_name=name)
+        alone[name] = run(single, inputs)
+    assert not torch.allclose(alone["student"], alone["critic"])
+    for name, expected in alone.items():
+        model.set_adapter(name)
+        assert torch.equal(run(model, inputs), expected)
+    model.disable_adapters()
+    assert torch.equal(run(model, inputs), teacher)
+
+
 def test_a_file_may_wander_through_all_forms_and_back(make_model, tmp_path):
     model = make_model()
     adapt(model)

@@ -89,6 +89,8 @@ def test_three_speakers_and_silence_cost_hardly_more_rows_than_one():
 def test_masks_that_are_no_partition_are_refused():
     shape = (1, 2, 2, 2)
     check_speaker_masks(torch.full(shape, 0.5), shape)
+    thirds = torch.full((1, 3, 2, 2), 1 / 3)
+    check_speaker_masks(thirds.to(torch.bfloat16), (1, 3, 2, 2))  # they sum to 1.002
     with pytest.raises(InputError, match=r"the sum is off by 0.5 or a share is negative"):
         check_speaker_masks(torch.full(shape, 0.75), shape)
     negative = torch.tensor([2.0, -1.0]).view(1, 2, 1, 1).expand(shape)

@@ -174,6 +174,36 @@ def test_counts_of_the_papers_model():
     assert sum(counts[True]) == 40 * audio_block + frame_pack + projector
 
 
+@torch.no_grad()
+def count_flops(layers: int, *, audio: bool) -> int:
+    """Operations of a 480x832 segment through so many blocks, counted without weights."""
+    with torch.device("meta"):
+        model = JoyStreamerTransformer3DModel(
+            **{**paper_transformer_config(), "num_layers": layers}
+        )
+        inputs = {
+            "hidden_states": torch.empty(1, 16, 19, 60, 104),
+            "timestep": torch.empty(1),
+            "encoder_hidden_states": torch.empty(1, 512, 4096),
+            "reference_latents": torch.empty(1, 16, 1, 60, 104),
+            "motion_latents": torch.empty(1, 16, 3, 60, 104),
+        }
+        if audio:
+            inputs["audio_features"] = torch.empty(1, 1, 19, 8, 12, 768)
+        with FlopCounterMode(display=False) as counter:
+            model(**inputs)
+    return counter.get_total_flops()
+
+
+def test_operations_of_the_papers_segment():
+    totals = {}
+    for audio in (False, True):
+        one, two = (count_flops(layers, audio=audio) for layers in (1, 2))
+        totals[audio] = one + 39 * (two - one)
+    assert totals[True] == pytest.approx(1.834e15, rel=1e-3)
+    assert totals[True] / totals[False] < 1.08  # speech, against Wan at equal tokens
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
