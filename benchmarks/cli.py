@@ -1,0 +1,26 @@
+"""`python -m benchmarks`: thin commands over the functions of this package.
+
+Each command lives in a `*_cli.py` file and imports what it runs only when it runs.
+"""
+
+import click
+
+from benchmarks.suite_cli import check, list_suites
+from eval.console import FriendlyGroup
+
+
+@click.group(cls=FriendlyGroup, context_settings={"max_content_width": 110})
+def main() -> None:
+    """Ask the questions: suites of cases, competitors that answer them, runs over both.
+
+    \b
+    From nothing to a leaderboard:
+        python -m benchmarks list                what is shipped
+        python -m benchmarks check SUITE         does a suite keep its promises
+
+    Exit codes: 0 all well, 1 some cases failed (the rest is done), 2 something given does not fit.
+    """  # noqa: D301  # \b keeps click from rewrapping the list
+
+
+for command in (list_suites, check):
+    main.add_command(command)
