@@ -1,18 +1,21 @@
-"""Weight files on disk: which files a folder's weights are in, their names and shapes.
+"""Weight files on disk: which files a folder's weights are in, their names, shapes and contents.
 
-Reads headers only. Pickles are refused, since opening one can run code. Knows nothing of what the
-weights mean.
+Pickles are refused, since opening one can run code. What is written appears whole or not at all.
+Knows nothing of what the weights mean.
 """
 
 import json
+import os
+import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 
-from joystreamer.errors import InputError, MissingWeights
+from joystreamer.errors import InputError, JoyStreamerError, MissingWeights
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 
@@ -155,3 +158,43 @@ def read_tensors(
         with safe_open(file, framework="pt", device=device) as opened:
             for name, key in names:
                 yield name, opened.get_tensor(key)
+
+
+@contextmanager
+def written_whole(target: Path) -> Iterator[Path]:
+    """Give a temporary place beside a target, and move it there once all is on the disk.
+
+    Args:
+        target: File or folder to appear.
+
+    Yields:
+        Where to write it: a path that does not exist yet, in the same folder, of the same suffix.
+
+    Raises:
+        InputError: The place cannot be written, or the disk is full.
+    """
+    partial = target.with_name(f".partial-{target.name}")
+    _remove(partial)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        for file in (partial, *partial.rglob("*")):
+            if file.is_file():
+                with file.open("rb") as opened:
+                    os.fsync(opened.fileno())
+        partial.replace(target)
+    except JoyStreamerError:
+        raise
+    except (OSError, SafetensorError) as error:
+        raise InputError(
+            f"{target} cannot be written ({error}); make room or choose another place"
+        ) from error
+    finally:
+        _remove(partial)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -4,7 +4,6 @@ Wan (either layout) becomes JoyStreamer, JoyStreamer becomes original layout, an
 names. The result appears whole or not at all.
 """
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -13,6 +12,7 @@ import torch
 from huggingface_hub import save_torch_state_dict
 
 from joystreamer.errors import InputError
+from joystreamer.model.checkpoint_files import written_whole
 from joystreamer.model.lora import LoraForm, read_lora, write_lora
 from joystreamer.model.transformer import JoyStreamerTransformer3DModel
 from joystreamer.model.wan_keys import key_to_original
@@ -52,7 +52,8 @@ def convert_checkpoint(
         What was made: one folder per expert, or the LoRA file.
 
     Raises:
-        InputError: The form is unknown, the target exists, or the weights do not fit.
+        InputError: The form is unknown, the target exists or cannot be written, or the weights do
+            not fit.
         MissingWeights: The source has no weights.
     """
     source, target = Path(source), Path(target)
@@ -79,10 +80,8 @@ def _convert_experts(
     progress: ConversionProgress | None,
 ) -> list[Path]:
     """Convert every expert found, one at a time, into a folder that appears when complete."""
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
     made = []
-    try:
+    with written_whole(target) as partial:
         for component, folder in find_experts(source).items():
 
             def report(read: int, total: int, component: str = component) -> None:
@@ -97,9 +96,6 @@ def _convert_experts(
             else:
                 save_original(model, partial / name, max_shard_size)
             made.append(target / name)
-        partial.replace(target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return made
 
 

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from joystreamer.errors import InputError
-from joystreamer.model.checkpoint_files import find_weight_files, read_metadata
+from joystreamer.model.checkpoint_files import find_weight_files, read_metadata, written_whole
 from joystreamer.model.wan_keys import (
     module_from_kohya,
     module_to_diffusers,
@@ -231,19 +231,17 @@ def write_lora(layers: Mapping[str, LoraLayer], path: Path, form: LoraForm) -> N
         layers: Diffusers module -> layer.
         path: The `.safetensors` file to make or replace.
         form: Which names to use, see `name_lora`.
+
+    Raises:
+        InputError: The form is unknown, or the file cannot be written.
     """
     metadata = {"format": "pt"}
     if form == "peft":
         config = {f"{COMPONENT}.{name}": value for name, value in adapter_config(layers).items()}
         metadata[ADAPTER_METADATA] = json.dumps(config, sort_keys=True)
     named = {name: tensor.contiguous() for name, tensor in name_lora(layers, form).items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with written_whole(path) as partial:
         save_file(named, partial, metadata=metadata)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def export_lora(

@@ -1,5 +1,6 @@
 import json
 import math
+import resource
 from pathlib import Path
 
 import pytest
@@ -291,3 +292,16 @@ def test_a_failed_conversion_leaves_nothing_behind(tmp_path):
         InputError, match="'onnx' is unknown; it can be joystreamer, original, lora-peft"
     ):
         convert_checkpoint(tmp_path / "wan", tmp_path / "joy", to="onnx")
+
+
+@pytest.mark.parametrize("to", ["joystreamer", "original"])
+def test_a_disk_that_fills_up_leaves_nothing_behind(tmp_path, to):
+    make_wan().save_pretrained(tmp_path / "wan" / "transformer")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(InputError, match=r"joy cannot be written \(.*\); make room or choose"):
+            convert_checkpoint(tmp_path / "wan", tmp_path / "joy", to=to, config=ADDITIONS)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in tmp_path.iterdir()] == ["wan"]
