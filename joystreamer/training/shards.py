@@ -148,7 +148,8 @@ class ShardedClips:
         if not path.is_file():
             return {}
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+            found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return {n: v.float() if v.is_floating_point() else v for n, v in found.items()}
 
     def iterate(self, part: str) -> Iterator[Tensor]:
         """One part of every clip in order."""

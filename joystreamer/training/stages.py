@@ -4,22 +4,22 @@ Knows which component each stage trains and what it needs beside it; the loop an
 know none of that.
 """
 
-import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import WanTransformer3DModel
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
 from joystreamer.errors import InputError, MissingWeights
 from joystreamer.model.lora import export_lora
 from joystreamer.model.transformer import JoyStreamerTransformer3DModel
 from joystreamer.training.casts import STUDENT, Cast, FullCast, SharedCast
-from joystreamer.training.codec import CodecTask, start_gently
+from joystreamer.training.codec import CodecTask, measure_latents, start_gently
 from joystreamer.training.configuration import TrainingPreset
 from joystreamer.training.data import FRAMES, LATENTS
 from joystreamer.training.distillation import DistillationTask
@@ -29,6 +29,7 @@ from joystreamer.training.teachers import Experts
 
 EXPERT_COMPONENTS: dict[Expert, str] = {"high": "transformer", "low": "transformer_2"}
 IMAGE_TO_VIDEO_CHANNELS = 36
+CLIPS_MEASURED, FRAMES_MEASURED = 64, 45
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -240,7 +241,8 @@ def save_result(task: Any, preset: TrainingPreset, pipeline: Any, folder: Path, 
     """Write what was trained, averaged if an average was kept.
 
     Distillation writes the merged student and, with adapters, the adapter alone as well. A tiny
-    stack is written as a whole pipeline, so that the next stage starts from one folder.
+    stack is written as a whole pipeline, so that the next stage starts from one folder. A codec's
+    latents are measured first, since every later stage standardises them.
 
     Args:
         task: From `build_task`.
@@ -262,6 +264,8 @@ def save_result(task: Any, preset: TrainingPreset, pipeline: Any, folder: Path, 
             _save_students(task, folder, pipeline)
         else:
             component = trained_component(preset)
+            if isinstance(task, CodecTask):
+                measure_latents(task.network.vae.eval(), _some_pixels(loop))
             _save_component(_network_of(task), folder / component)
             if preset.learns_text:
                 pipeline.text_encoder.save_pretrained(folder / "text_encoder")
@@ -273,6 +277,14 @@ def save_result(task: Any, preset: TrainingPreset, pipeline: Any, folder: Path, 
         for context in reversed(entered):
             context.__exit__(None, None, None)
     return folder
+
+
+def _some_pixels(loop: Any) -> Iterator[Tensor]:
+    """Pixels of the first clips of a codec's training set, (1, 3, T, H, W) in -1..1."""
+    for index in range(min(len(loop.clips), CLIPS_MEASURED)):
+        frames = loop.clips.read([index])["frames"][:, :FRAMES_MEASURED]
+        pixels = frames.permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+        yield pixels.to(loop.accelerator.device)
 
 
 def _network_of(task: Any) -> nn.Module:
@@ -300,14 +312,20 @@ def _save_students(task: DistillationTask, folder: Path, pipeline: Any) -> None:
         pipeline.register_modules(**{component: merged})
 
 
+@torch.no_grad()
 def merged_student(cast: SharedCast) -> Any:
-    """Return a copy of the base with the student's adapter merged and no adapter left."""
-    merged = copy.deepcopy(cast.base)
-    for role in cast.roles.parameters:
-        if role != STUDENT:
-            merged.delete_adapters(role)
-    merged.enable_adapters()
-    merged.set_adapter(STUDENT)
-    merged.fuse_lora(adapter_names=[STUDENT])
-    merged.unload_lora()
-    return merged
+    """Return a plain network: the base with the student's adapter added to its weights."""
+    base = cast.base
+    state = {
+        name.replace(".base_layer", ""): value.clone()
+        for name, value in base.state_dict().items()
+        if ".lora_" not in name
+    }
+    for name, layer in base.named_modules():
+        if isinstance(layer, BaseTunerLayer) and STUDENT in layer.lora_A:
+            weight = state[f"{name}.weight"]
+            weight += layer.get_delta_weight(STUDENT).to(weight)
+    with torch.device("meta"):
+        merged = type(base).from_config(base.config)
+    merged.load_state_dict(state, assign=True)
+    return merged.eval()
