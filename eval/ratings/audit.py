@@ -17,11 +17,39 @@ from eval.ratings.results import derive_results, plain_rows
 from eval.ratings.schema import assignments, campaigns, votes
 from eval.ratings.statistics.board import BoardSettings
 from eval.ratings.store import StoredCampaign, get_campaign, plan_digest
+from eval.ratings.vote_table import current_votes
 from eval.store.database import Database
 
 TOLERANCE: Final = 1e-9
 """Relative difference up to which a re-derived number counts as equal: the last digits of sums depend
 on the machine's linear algebra."""
+
+_VOTE: Final = frozenset(
+    {
+        "assignment",
+        "revision",
+        "rater",
+        "kind",
+        "case",
+        "first",
+        "second",
+        "first_side",
+        "answers",
+        "origin",
+    }
+)
+_REVISION: Final = frozenset({"assignment", "revision"})
+_NEEDED: Final = {
+    "open": frozenset({"campaign", "digest"}),
+    "plan": frozenset({"digest", "round"}),
+    "vote": _VOTE,
+    "import": _VOTE,
+    "undo": _REVISION,
+    "skip": _REVISION,
+    "flag": _REVISION,
+    "freeze": frozenset({"settings", "excluded", "board", "board_all"}),
+}
+"""What an entry of a kind must hold."""
 
 _REVISIONS: Final = ("vote", "undo", "skip", "flag")
 
@@ -59,20 +87,39 @@ def audit_campaign(database: Database, name: str, *, head: str | None = None) ->
     stored = get_campaign(database, name)
     with database.read() as connection:
         entries = read_entries(connection, stored.id)
-        problems = chain_problems(entries, head=head)
-        problems += _head_problems(stored, entries)
-        problems += _protocol_problems(connection, stored, entries)
-        problems += _projection_problems(connection, stored, entries)
-    problems += _design_problems(entries)
-    cells, wrong = _published_problems(stored, entries)
-    standing = sum(entry.kind in ("vote", "import") for entry in entries)
+        problems = chain_problems(entries, head=head) + _head_problems(stored, entries)
+        unreadable = _unreadable(entries)
+        if not unreadable:
+            problems += _protocol_problems(connection, stored, entries)
+            problems += _projection_problems(connection, stored, entries)
+    cells, answers = 0, 0
+    if unreadable:
+        problems += [*unreadable, "nothing was derived again, because the ledger cannot be read"]
+    else:
+        problems += _design_problems(entries)
+        cells, wrong = _published_problems(stored, entries)
+        problems += wrong
+        answers = len(current_votes(entries))
     return AuditReport(
-        problems=[*problems, *wrong],
+        problems=problems,
         entries=len(entries),
-        votes=standing,
+        votes=answers,
         cells=cells,
         head=entries[-1].digest if entries else "",
     )
+
+
+def _unreadable(entries: Sequence[Entry]) -> list[str]:
+    """Entries that lack what their kind must have; an honest server never wrote them."""
+    problems = []
+    for entry in entries:
+        try:
+            missing = _NEEDED.get(entry.kind, frozenset()) - set(entry.payload())
+        except (ValueError, TypeError):
+            missing = frozenset({"readable content"})
+        if missing:
+            problems.append(f"entry {entry.seq} ({entry.kind}) has no {', '.join(sorted(missing))}")
+    return problems
 
 
 def _head_problems(stored: StoredCampaign, entries: Sequence[Entry]) -> list[str]:

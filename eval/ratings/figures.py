@@ -5,6 +5,7 @@ One panel per competitor, one bar per dimension, with the field's ratio and its 
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 COLOURS: Final = {"good": "#3b6fb6", "same": "#c9ccd1", "bad": "#d1703c"}
 """Blue, grey, orange: apart for every common colour blindness; hatches tell them apart in print."""
+
+_FOOTER_WIDTH: Final = 130  # characters of the small print that fit under the panels
 
 HATCHES: Final = {"good": "", "same": "...", "bad": "//"}
 
@@ -49,7 +52,8 @@ def gsb_figure(results: Results) -> Figure:
         axis.set_title(f"{first} vs. {second}", loc="left", fontsize=10, parse_math=False)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False, fontsize=9)
-    figure.supxlabel(provenance(results), fontsize=6.5, parse_math=False)
+    footer = textwrap.fill(provenance(results), _FOOTER_WIDTH)
+    figure.supxlabel(footer, fontsize=6.5, parse_math=False)
     if results.label:
         figure.text(
             0.5, 0.5, results.label, fontsize=34, rotation=20, alpha=0.16, ha="center", va="center"
@@ -69,7 +73,15 @@ def _draw_panel(axis: Any, board: pd.DataFrame, names: dict[str, str]) -> None:
         )  # fmt: skip
         for place, share, start, n in zip(places, shares, left, board[outcome], strict=True):
             if share >= 6:
-                axis.text(start + share / 2, place, str(n), ha="center", va="center", fontsize=8)
+                axis.text(
+                    start + share / 2,
+                    place,
+                    str(n),
+                    ha="center",
+                    va="center",
+                    fontsize=8,
+                    color="white" if outcome == "good" else "black",
+                )
         left = [start + share for start, share in zip(left, shares, strict=True)]
     for place, values in zip(places, board.to_dict(orient="records"), strict=True):
         row = {str(column): value for column, value in values.items()}

@@ -100,6 +100,14 @@ def forge_vote(connection, campaign):
             "entry 20 is missing",
         ),
         (
+            lambda c, n: c.execute(update(ledger).where(ledger.c.seq == 20).values(content="{}")),
+            "entry 20 (vote) has no answers, assignment",
+        ),
+        (
+            lambda c, n: c.execute(update(ledger).where(ledger.c.seq == 20).values(content="][")),
+            "entry 20 (vote) has no readable content",
+        ),
+        (
             lambda c, n: c.execute(
                 ledger.delete().where((ledger.c.campaign == n) & (ledger.c.kind == "freeze"))
             ),
