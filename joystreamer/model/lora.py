@@ -6,6 +6,7 @@ round trip changes no bit.
 """
 
 import json
+import math
 import warnings
 from collections import Counter
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from typing import Any, Literal, get_args
 import torch
 from diffusers.models.modeling_utils import ModelMixin
 from peft.utils import get_peft_model_state_dict
+from peft.utils.other import get_pattern_key
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -135,11 +137,9 @@ def _peft_alpha(module: str, rank: int, adapter: Mapping[str, Any] | None) -> fl
     if not adapter or "lora_alpha" not in adapter:
         return float(rank)
     pattern: Mapping[str, float] = adapter.get("alpha_pattern") or {}
-    for name, alpha in pattern.items():
-        exact = name.removeprefix("^")
-        if module == exact or (not name.startswith("^") and module.endswith(f".{exact}")):
-            return float(alpha)
-    return float(adapter["lora_alpha"])
+    alpha = float(pattern.get(get_pattern_key(pattern, module), adapter["lora_alpha"]))
+    # Rank-stabilised adapters scale by alpha / sqrt(rank).
+    return alpha * math.sqrt(rank) if adapter.get("use_rslora") else alpha
 
 
 def adapter_config(layers: Mapping[str, LoraLayer]) -> dict[str, Any]:

@@ -177,6 +177,19 @@ def test_alpha_is_the_rank_where_nothing_is_said():
     assert parse_lora(weights, patterns)["blocks.0.attn1.to_q"].alpha == 2
 
 
+def test_rank_stabilised_adapters_keep_their_strength(make_model, segment, tmp_path):
+    trained, fresh = make_model(), make_model()
+    torch.manual_seed(0)
+    config = LoraConfig(
+        r=16, lora_alpha=2, use_rslora=True, target_modules=TARGETS, init_lora_weights=False
+    )
+    trained.add_adapter(config)
+    export_lora(trained, tmp_path / "a.safetensors", form="kohya")
+    import_lora(fresh, tmp_path / "a.safetensors")
+    inputs = segment()
+    torch.testing.assert_close(run(fresh, inputs), run(trained, inputs))
+
+
 def test_the_commonest_rank_and_alpha_are_the_rule():
     def layer(rank: int, alpha: float) -> LoraLayer:
         return LoraLayer(down=torch.ones(rank, 8), up=torch.ones(8, rank), alpha=alpha)
