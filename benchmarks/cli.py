@@ -5,7 +5,7 @@ Each command lives in a `*_cli.py` file and imports what it runs only when it ru
 
 import click
 
-from benchmarks.suite_cli import check, list_suites
+from benchmarks.suite_cli import build, check, list_suites
 from eval.console import FriendlyGroup
 
 
@@ -17,10 +17,11 @@ def main() -> None:
     From nothing to a leaderboard:
         python -m benchmarks list                what is shipped
         python -m benchmarks check SUITE         does a suite keep its promises
+        python -m benchmarks build SUITE         fill it with your pictures and recordings
 
     Exit codes: 0 all well, 1 some cases failed (the rest is done), 2 something given does not fit.
     """  # noqa: D301  # \b keeps click from rewrapping the list
 
 
-for command in (list_suites, check):
+for command in (list_suites, check, build):
     main.add_command(command)

@@ -1,4 +1,4 @@
-"""`python -m benchmarks list` and `check`."""
+"""`python -m benchmarks list`, `check` and `build`."""
 
 from pathlib import Path
 
@@ -85,4 +85,50 @@ def check(suites: tuple[Path, ...], as_json: bool) -> None:
                 f"{Path(folder).name}: {f'{len(problems)} mistakes' if problems else 'well'}"
             )
     if any(found.values()):
+        raise SystemExit(FAILED_CASES)
+
+
+@click.command()
+@click.argument("suite", type=click.Path(path_type=Path))
+@click.option("--from", "source", type=click.Path(path_type=Path), required=True,
+              help="Folder with your pictures and recordings.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), required=True,
+              help="Folder of the filled suite.")  # fmt: skip
+@click.option("--mapping", type=click.Path(path_type=Path), default=None,
+              help="CSV (case, image, audio) or JSON lines; without it files go by the case's id.")  # fmt: skip
+@click.option("--licence", default="", help="Licence of your media, kept with every case.")
+@json_option
+def build(
+    suite: Path, source: Path, out: Path, mapping: Path | None, licence: str, as_json: bool
+) -> None:
+    """Fill a suite with your pictures and recordings, and say what is missing or does not fit.
+
+    Named ID.png and ID.wav, or ID.1.wav, ID.2.wav for several speakers (each as long as the clip,
+    silent while others talk).
+    """
+    from benchmarks.build import build_suite
+    from benchmarks.check import suite_folder
+    from eval.console import clip_progress
+
+    with clip_progress("looking", quiet=as_json) as tell:
+        report = build_suite(
+            suite_folder(suite), source, out, mapping=mapping, licence=licence, progress=tell
+        )
+    if as_json:
+        print_json(report.as_json())
+    else:
+        for heading, lines in (
+            ("mistakes", report.problems),
+            ("does not fit", report.findings),
+            ("missing", report.missing),
+            ("not checked", report.not_checked),
+            ("left over, no such case", tuple(str(path) for path in report.left_over)),
+        ):
+            for line in lines:
+                click.echo(f"{heading}: {line}")
+        click.echo(
+            f"{len(report.complete)} of {len(report.suite.cases)} cases are complete; "
+            f"{report.suite.name} {report.suite.version} is in {out}"
+        )
+    if not report.flawless:
         raise SystemExit(FAILED_CASES)
