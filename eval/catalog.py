@@ -19,16 +19,16 @@ from eval.measures.video import VIDEO
 from joystreamer.errors import InputError
 
 MEASURES: Final[tuple[Measure, ...]] = (
-    *VIDEO,
     *SYNC,
-    *MOTION,
-    *HANDS,
     *IDENTITY,
     *QUALITY,
+    *HANDS,
     *ALIGNMENT,
     *DRIFT,
+    *MOTION,
+    *VIDEO,
 )
-"""Every measure, by family."""
+"""Every measure, by family: the paper's first, facts about the file last. Boards keep this order."""
 
 
 def default_measures() -> tuple[Measure, ...]:

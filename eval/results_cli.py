@@ -24,7 +24,7 @@ def _filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = (
         click.option("--system", "systems", multiple=True, help="Only this system; repeatable."),
         click.option("--suite", "suites", multiple=True, help="Only this suite; repeatable."),
-        click.option("--metric", "metrics", multiple=True, help="family, family.name or family.name/variant; repeatable."),
+        click.option("--metric", "metrics", multiple=True, help="family, family.name or family.name/variant; repeatable. Default: all but descriptive video.* facts."),
         click.option("--subject", multiple=True, help="Only human, animal, cartoon or doll; repeatable."),
         click.option("--mode", multiple=True, help="Only speaking, speech or singing; repeatable."),
         click.option("--content", multiple=True, help="Only cases with this content; repeatable."),
@@ -59,6 +59,8 @@ def read_scores(
             f"the workspace {workspace.root} has no scores; run 'python -m eval score' first"
         )
     chosen = select_scores(table, **{name: given[name] for name in _FILTERS})
+    if not given["metrics"]:
+        chosen = without_file_facts(chosen)
     sources = [name for name in given.get("sources", ()) if name != "none"]
     if not sources:
         return chosen
@@ -70,6 +72,17 @@ def metric_facts() -> "dict[str, Metric]":
     from eval.catalog import MEASURES
 
     return {metric.name: metric for measure in MEASURES for metric in measure.metrics}
+
+
+def without_file_facts(scores: "pd.DataFrame") -> "pd.DataFrame":
+    """Leave out the descriptive `video.*` rows (size, rate, loudness): facts of files, not results."""
+    facts = {
+        name
+        for name, metric in metric_facts().items()
+        if name.startswith("video.") and metric.better == "neither"
+    }
+    kept = scores[~scores["metric"].isin(facts)]
+    return scores if kept[kept["kind"] != "published"].empty else kept.reset_index(drop=True)
 
 
 @click.command()

@@ -202,6 +202,12 @@ class Board:
     cases: pd.DataFrame = field(repr=False)
     provenance: Provenance
 
+    @property
+    def measured(self) -> tuple[Column, ...]:
+        """Columns in which some system has a value; all of them when none has."""
+        names = {cell.column for cell in self.cells if cell.n}
+        return tuple(column for column in self.columns if column.name in names) or self.columns
+
     def cell(self, system: str, column: str) -> Cell:
         """Return the cell of a system in a column.
 

@@ -53,7 +53,7 @@ def to_latex(board: Board, *, caption: str = "", label: str = "tab:leaderboard")
         caption: Plain text; empty writes one that says what the signs mean.
         label: For `\ref`; plain ASCII.
     """
-    columns = board.columns
+    columns = board.measured
     lines = [
         r"\begin{table}[t]",
         r"  \centering",
@@ -127,9 +127,9 @@ def _published_lines(board: Board) -> list[str]:
     for system in dict.fromkeys(row.system for row in board.published):
         rows = [row for row in board.published if row.system == system]
         cells = []
-        for place, column in enumerate(board.columns):
+        for place, column in enumerate(board.measured):
             name = column.metric.name
-            again = any(other.metric.name == name for other in board.columns[:place])
+            again = any(other.metric.name == name for other in board.measured[:place])
             # A published number stands once: in the column it fits, else in its metric's first one.
             fits = [
                 row

@@ -61,7 +61,7 @@ def render_leaderboard(
     """
     console.print(Text("Leaderboard", style="bold").append(f"  {board_title(board)}", style=""))
     if board.systems:
-        for columns in _fitting(board, board.columns, console.width):
+        for columns in _fitting(board, board.measured, console.width):
             console.print(_board_table(board, columns))
         console.print(Text(LEGEND, style="dim"))
     else:
@@ -200,10 +200,8 @@ def _render_tag(board: Board, tag: str, console: Console) -> None:
         console.print(Text(f"By {tag}: all cases are of one kind.", style="dim"))
         return
     values = sorted({value for value, _, _ in cells})
-    measured = {cell.column for cell in board.cells if cell.n}
-    shown_columns = [column for column in board.columns if column.name in measured]
     label_width = max(len(value) for value in (*values, tag)) + _PADDING
-    for columns in _fitting(board, shown_columns, console.width - label_width):
+    for columns in _fitting(board, board.measured, console.width - label_width):
         table = Table(
             title=Text(f"By {tag}"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
         )

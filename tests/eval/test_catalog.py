@@ -49,5 +49,5 @@ def test_an_unknown_name_answers_with_the_nearest():
     )
     with pytest.raises(InputError, match="did you mean motion"):
         find_measures("motoin")
-    with pytest.raises(InputError, match="the families are video, sync, motion"):
+    with pytest.raises(InputError, match="the families are sync, identity, quality"):
         find_measure("qqq/zzz")
