@@ -92,7 +92,7 @@ def load_wan_components(
     return {
         "tokenizer": AutoTokenizer.from_pretrained(around / "tokenizer"),
         "text_encoder": UMT5EncoderModel.from_pretrained(around / "text_encoder", dtype=dtype),
-        "vae": AutoencoderKLWan.from_pretrained(around / "vae", torch_dtype=torch.float32),
+        "vae": AutoencoderKLWan.from_pretrained(around / "vae", dtype=torch.float32),
         "audio_encoder": audio_encoder,
         "feature_extractor": Wav2Vec2FeatureExtractor.from_pretrained(listening),
         "scheduler": make_scheduler("unipc", WAN_SHIFT),

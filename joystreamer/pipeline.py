@@ -3,7 +3,7 @@
 Read `stream` top to bottom: it is the paper's Fig. 4 at inference. Each pass sees the reference as
 a pseudo last frame, nine frames of history and its stretch of speech, and adds 76 frames. Memory
 does not grow with the clip, since segments are yielded as they finish. Files, jobs and resuming are
-`jobs`' business.
+`jobs`' business. Longer than most files, so that one pass can be followed in one place.
 """
 
 import time

@@ -223,7 +223,7 @@ def _run_all(
     reports, failures = [], 0
     for job in jobs:
         try:
-            with _progress(console, job.out.name) as show:
+            with _StepBar(console, job.out.name) as show:
                 reports.append(
                     run_job(
                         opened.pipeline,
@@ -284,7 +284,7 @@ def _limits(pairs: tuple[str, ...]) -> dict[str, float]:
     return limits
 
 
-class _progress:  # noqa: N801 - a context manager used like a function
+class _StepBar:
     """A bar over the steps of one clip."""
 
     def __init__(self, console: Console, name: str) -> None:
@@ -298,8 +298,9 @@ class _progress:  # noqa: N801 - a context manager used like a function
         )
         self._task = self._bar.add_task(name, total=None)
         self._steps = 0
+        self._rendered = 0
 
-    def __enter__(self) -> "_progress":
+    def __enter__(self) -> "_StepBar":
         self._bar.start()
         return self
 
@@ -313,5 +314,6 @@ class _progress:  # noqa: N801 - a context manager used like a function
 
     def on_segment(self, finished: int, total: int, _part: Any) -> None:
         """A segment is done: the length of the whole is known."""
-        each = self._steps / max(1, finished)
-        self._bar.update(self._task, total=round(each * total), completed=self._steps)
+        self._rendered += 1  # resumed segments are not
+        left = self._steps / self._rendered * (total - finished)
+        self._bar.update(self._task, total=self._steps + round(left), completed=self._steps)

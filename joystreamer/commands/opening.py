@@ -107,7 +107,7 @@ def _load(model: str, device: torch.device) -> JoyStreamerPipeline:
     check_pipeline_folder(Path(model))
     half = torch.bfloat16 if device.type == "cuda" else torch.float32
     dtypes: Any = {"vae": torch.float32, "audio_encoder": torch.float32, "default": half}
-    pipeline: JoyStreamerPipeline = JoyStreamerPipeline.from_pretrained(model, torch_dtype=dtypes)
+    pipeline: JoyStreamerPipeline = JoyStreamerPipeline.from_pretrained(model, dtype=dtypes)
     return pipeline
 
 

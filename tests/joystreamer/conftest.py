@@ -1,5 +1,6 @@
 """Small real inputs and a tiny real pipeline for the model's tests."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.joystreamer.made_media import make_portrait, make_speech, write_wav
+
+# Tiny networks are fastest on one thread; several wait for each other on a busy machine. Child
+# processes inherit this.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +36,8 @@ def tiny_pipeline():
     import torch
 
     from joystreamer.presets import build_tiny_pipeline
+
+    torch.set_num_threads(1)
 
     pipeline = build_tiny_pipeline(0)
     pipeline.set_progress_bar_config(disable=True)
