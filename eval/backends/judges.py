@@ -213,10 +213,11 @@ class LocalJudge:
         return Verdict(text=text, yes=read_verdict(text), probability=chances)
 
     def _ids(self, spellings: Sequence[str]) -> list[int]:
-        encoded = [
-            self._processor.tokenizer.encode(each, add_special_tokens=False) for each in spellings
-        ]
-        return sorted({ids[0] for ids in encoded if len(ids) == 1}) or [encoded[0][0]]
+        """Return the tokens that are a whole spelling; a word it does not know says nothing."""
+        tokenizer = self._processor.tokenizer
+        encoded = [tokenizer.encode(each, add_special_tokens=False) for each in spellings]
+        whole = {ids[0] for ids in encoded if len(ids) == 1} - {tokenizer.unk_token_id}
+        return sorted(whole) or [encoded[0][0]]
 
 
 def folder_digest(folder: Path) -> str:
