@@ -16,7 +16,7 @@ from eval.backends.shots import CutFinder
 from eval.measure import CannotMeasure, ClipInputs, Outcome
 from eval.records import Speaker
 from eval.sync.clean import CleanObserver, CleanRules, Instruments
-from joystreamer.media import AudioProbe, Frame, MediaProbe
+from joystreamer.media import AudioProbe, Frame, MediaProbe, resample_frames
 
 HEIGHT, WIDTH, FACE = 160, 480, 120
 BASE, SWING = 120.0, 100.0
@@ -131,6 +131,18 @@ def test_a_picture_delayed_by_k_frames_has_offset_k(tmp_path: Path, delay: int) 
     assert still is not None
     assert best < 2
     assert (still == best) == (delay == 0)
+
+
+@pytest.mark.parametrize("rate", [50.0, 30.0, 24.0])
+def test_other_frame_rates_keep_the_offset(tmp_path: Path, rate: float) -> None:
+    levels = np.repeat(loudness_per_frame(40, seed=3), 3)  # slow enough for every rate to show it
+    late = np.roll(levels, 2)
+    count = round(120 / 25 * rate)
+    own = (Frame(i / rate, picture((100, late[int(i / rate * 25)]))) for i in range(count))
+    frames = [frame.rgb for frame in resample_frames(own, 25.0, end_s=120 / 25)]
+    assert len(frames) == 120
+    outcomes, _, _ = measure(inputs(tmp_path, spoken(levels), 120), frames)
+    assert outcomes["sync.offset"].value == 2
 
 
 def test_of_two_people_only_the_speaker_counts(tmp_path: Path) -> None:
