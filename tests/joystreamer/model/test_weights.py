@@ -156,6 +156,47 @@ def test_a_14b_checkpoint_is_checked_without_its_weights(layout, channels, param
         check_shapes(shapes, model)
 
 
+def write_hollow_checkpoint(folder: Path, shapes: dict[str, tuple[int, ...]], shards: int) -> None:
+    """Index and shards with true headers over sparse files: 14 GB to read, nothing on the disk."""
+    folder.mkdir(parents=True)
+    weight_map = {}
+    names = sorted(shapes)
+    for shard in range(shards):
+        file = f"diffusion_pytorch_model-{shard + 1:05d}-of-{shards:05d}.safetensors"
+        header, end = {}, 0
+        for name in names[shard::shards]:
+            start, end = end, end + math.prod(shapes[name])
+            header[name] = {"dtype": "F8_E4M3", "shape": shapes[name], "data_offsets": [start, end]}
+            weight_map[name] = file
+        text = json.dumps(header).encode()
+        with (folder / file).open("wb") as opened:
+            opened.write(len(text).to_bytes(8, "little") + text)
+            opened.truncate(8 + len(text) + end)
+    index = {"metadata": {}, "weight_map": weight_map}
+    (folder / "diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index))
+
+
+@pytest.mark.parametrize("layout", ["diffusers", "original"])
+def test_a_14b_index_with_its_shards_is_matched_whole(tmp_path, layout):
+    with torch.device("meta"):
+        model = JoyStreamerTransformer3DModel(**paper_transformer_config())
+    base = {k: tuple(v.shape) for k, v in model.state_dict().items() if not is_addition(k)}
+    named = base if layout == "diffusers" else {str(key_to_original(k)): s for k, s in base.items()}
+    folder = tmp_path / "transformer"
+    write_hollow_checkpoint(folder, named, shards=6)
+    try:
+        files = find_weight_files(folder)
+        stored = read_headers(files)
+    finally:
+        for file in folder.iterdir():
+            file.unlink()
+    assert len(files) == 6
+    found_layout, matched = match_keys(stored)
+    assert found_layout == layout
+    assert matched.keys() == base.keys()
+    check_shapes({name: stored[key].shape for name, key in matched.items()}, model)
+
+
 def test_a_checkpoint_of_a14b_width_with_other_counts_is_refused():
     config = {**paper_transformer_config(), "freq_dim": 128}
     with torch.device("meta"):
