@@ -29,7 +29,7 @@ def append(
     head = connection.execute(
         select(campaigns.c.head_seq, campaigns.c.head_digest)
         .where(campaigns.c.id == campaign)
-        .with_for_update()
+        .with_for_update(key_share=True)  # rows that merely point here need not wait
     ).one()
     entry = seal(
         seq=head.head_seq + 1, at=iso(now), kind=kind, payload=payload, previous=head.head_digest

@@ -229,9 +229,16 @@ def get_annotator(database: Database, number: int) -> Annotator:
         return load_annotator(connection, number)
 
 
-def load_annotator(connection: Connection, number: int) -> Annotator:
-    """The same inside a transaction."""
-    row = connection.execute(select(annotators).where(annotators.c.id == number)).mappings().first()
+def load_annotator(connection: Connection, number: int, *, lock: bool = False) -> Annotator:
+    """The same inside a transaction.
+
+    Whoever changes an annotator's showings locks the annotator first: then a page that saves and asks
+    for more at the same time can never wait for itself.
+    """
+    query = select(annotators).where(annotators.c.id == number)
+    if lock:
+        query = query.with_for_update(key_share=True)
+    row = connection.execute(query).mappings().first()
     if row is None or row["status"] == REVOKED:
         raise NotAllowed("this session takes part in no campaign; open your invitation link again")
     return Annotator(

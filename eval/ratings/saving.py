@@ -78,7 +78,7 @@ def save(
         CampaignClosed: The campaign is frozen.
     """
     with database.write() as connection:
-        who = load_annotator(connection, annotator)
+        who = load_annotator(connection, annotator, lock=True)
         stored = campaign_by_id(connection, who.campaign)
         submission = read_submission(data, stored.campaign)
         row = own_row(connection, who, assignment, lock=True)
@@ -213,7 +213,7 @@ def _decide_admission(
     ).first():
         return
     query = (
-        select(ledger.c.content, assignments.c.record, assignments.c.first_side)
+        select(votes.c.action, ledger.c.content, assignments.c.record, assignments.c.first_side)
         .select_from(assignments)
         .join(votes, (votes.c.assignment == assignments.c.id) & (votes.c.revision == assignments.c.revision))
         .join(ledger, (ledger.c.campaign == votes.c.campaign) & (ledger.c.seq == votes.c.seq))
@@ -221,6 +221,8 @@ def _decide_admission(
     )  # fmt: skip
     right, asked = 0, 0
     for found in connection.execute(query).mappings():
+        if found["action"] == "flag":  # a broken file says nothing about the annotator
+            continue
         given = _answers_of(found["content"])
         for dimension, outcome in found["record"]["expected"].items():
             asked += 1
@@ -254,7 +256,7 @@ def undo(
     """
     key = read_client_key(client_key)
     with database.write() as connection:
-        who = load_annotator(connection, annotator)
+        who = load_annotator(connection, annotator, lock=True)
         stored = campaign_by_id(connection, who.campaign)
         before = _saved_before(connection, who, key)
         if before is not None:
@@ -271,7 +273,7 @@ def undo(
             )
             .order_by(assignments.c.done_at.desc(), assignments.c.id.desc())
             .limit(1)
-            .with_for_update()
+            .with_for_update(key_share=True)
         )
         row_found = connection.execute(last).mappings().first()
         if row_found is None:

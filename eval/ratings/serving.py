@@ -80,7 +80,7 @@ def claim(database: Database, annotator: int, *, now: float, ahead: int = 1) -> 
         NotAllowed: The session takes part in no campaign.
     """
     with database.write() as connection:
-        who = load_annotator(connection, annotator)
+        who = load_annotator(connection, annotator, lock=True)
         stored = campaign_by_id(connection, who.campaign)
         connection.execute(update(annotators).where(annotators.c.id == who.id).values(seen_at=now))
         if stored.state != "open" or who.status != ACTIVE:
@@ -171,7 +171,7 @@ def _take_over(
         )
         .order_by(assignments.c.id)
         .limit(1)
-        .with_for_update(skip_locked=True, of=assignments)
+        .with_for_update(skip_locked=True, key_share=True, of=assignments)
     )  # fmt: skip
     row = connection.execute(candidate).mappings().first()
     if row is None:
@@ -208,7 +208,7 @@ def own_row(
     """
     query = select(assignments).where(of_seat(who) & (assignments.c.id == assignment))
     if lock:
-        query = query.with_for_update()
+        query = query.with_for_update(key_share=True)
     row = connection.execute(query).mappings().first()
     if row is None or row["leased_at"] is None:
         raise NotAllowed("this pair is not yours; reload the page to go on with your own")

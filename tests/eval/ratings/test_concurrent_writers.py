@@ -108,3 +108,30 @@ def test_many_guests_at_once_get_different_seats(database, database_url, declare
     with ThreadPoolExecutor(10) as pool:
         seats = list(pool.map(enter, [invite.token for invite in invites]))
     assert sorted(seats) == list(range(10))
+
+
+def test_a_page_may_save_and_ask_for_more_at_the_same_time(database, database_url, declare, join):
+    stored = declare(per_case=5, checks=Checks(nulls=0, repeat_share=0))
+    annotator = join(stored).id
+    waiting = claim(database, annotator, now=1999.0, ahead=8)
+    dimensions = stored.campaign.dimension_ids
+
+    def ask(number: int) -> int:
+        with Database(database_url) as mine:
+            return len(claim(mine, annotator, now=2000.0 + number, ahead=4))
+
+    def answer(number: int) -> int:
+        data = {
+            "action": "vote",
+            "client_key": f"together-{number}",
+            "answers": dict.fromkeys(dimensions, "same"),
+        }
+        with Database(database_url) as mine:
+            return save(mine, annotator, waiting[number].id, data, now=2000.0 + number).revision
+
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(ask, number) for number in range(8)]
+        saved = [pool.submit(answer, number) for number in range(8)]
+        assert [job.result() for job in saved] == [1] * 8
+        assert all(job.result() <= 4 for job in asked)
+    assert progress(database, annotator).done == 8
