@@ -8,6 +8,7 @@ import click
 
 from eval.console import FriendlyGroup
 from eval.ingest_cli import ingest
+from eval.ratings.cli import ratings
 from eval.results_cli import compare, leaderboard, report
 from eval.score_cli import list_metrics, score
 from eval.weights_cli import weights
@@ -28,5 +29,5 @@ def main() -> None:
     """  # noqa: D301  # \b keeps click from rewrapping the list
 
 
-for command in (ingest, score, leaderboard, compare, report, list_metrics, weights):
+for command in (ingest, score, leaderboard, compare, report, list_metrics, weights, ratings):
     main.add_command(command)
