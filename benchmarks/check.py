@@ -161,6 +161,8 @@ def _likeness(cases: tuple[NumberedCase, ...], promises: Expectations) -> Iterat
     same: set[tuple[int, int]] = set()
     for place, line, case in cases:
         text = " ".join(case.prompt.lower().split())
+        if not promises.unique_prompts:
+            continue
         if not text:
             yield f"{place}: field 'prompt' is empty; say what should be seen"
         elif text in seen:

@@ -26,7 +26,8 @@ class Expectations:
     Attributes:
         path: File they were read from, None when there is none.
         cases: Number of cases, None for any.
-        shared_words: No two prompts share a run of so many words; 0 allows any.
+        unique_prompts: Whether every case must have a prompt of its own.
+    shared_words: No two prompts share a run of so many words; 0 allows any.
         shared_characters: The same for Chinese characters.
         questions: Questions a case has at least.
         timed_questions: Questions that name a time, at least.
@@ -35,6 +36,7 @@ class Expectations:
 
     path: Path | None = None
     cases: int | None = None
+    unique_prompts: bool = True
     shared_words: int = 6
     shared_characters: int = 10
     questions: int = 0
@@ -72,6 +74,7 @@ def read_expectations(root: Path, problems: list[str]) -> Expectations:
     read = Expectations(
         path=path,
         cases=fields.integer("cases"),
+        unique_prompts=_switch(fields, "unique_prompts"),
         shared_words=_whole(fields, "shared_words", standard.shared_words),
         shared_characters=_whole(fields, "shared_characters", standard.shared_characters),
         questions=_whole(fields, "questions", standard.questions),
@@ -87,6 +90,13 @@ def read_expectations(root: Path, problems: list[str]) -> Expectations:
 def _whole(fields: Fields, name: str, default: int) -> int:
     value = fields.integer(name, default=default)
     return default if value is None else value
+
+
+def _switch(fields: Fields, name: str) -> bool:
+    value = fields.raw(name)
+    if value is not None and not isinstance(value, bool):
+        fields.problem(name, value, "true or false")
+    return value is not False
 
 
 def _counts(name: str, fields: Fields, problems: list[str]) -> Mapping[str, int]:

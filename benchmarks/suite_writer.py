@@ -107,13 +107,17 @@ def _speaker_record(case: Case, speaker: Speaker, number: int, out: Path) -> dic
 
 def copy_inside(source: Path, out: Path, name: str) -> str:
     """Bring a file under `out/media`; return its path relative to `out`."""
-    target = out / "media" / name
-    relative = target.relative_to(out).as_posix()
+    target = copy_to(source, out / "media" / name)
+    return target.relative_to(out).as_posix()
+
+
+def copy_to(source: Path, target: Path) -> Path:
+    """Link a file to a place, or copy it where links cannot be; return the place."""
     if target.exists() and target.samefile(source):
-        return relative
+        return target
     with written_atomically(target) as temporary:
         try:
             os.link(source.resolve(), temporary)
         except OSError:
             shutil.copyfile(source, temporary)
-    return relative
+    return target
