@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eval.ratings.answers import allowed_answers, blind, unblind
@@ -63,6 +63,7 @@ def test_only_objects_are_votes(data):
         read_submission(data, CAMPAIGN)
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8),

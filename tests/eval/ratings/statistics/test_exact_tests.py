@@ -16,13 +16,14 @@ from eval.ratings.statistics.exact_tests import (
 )
 
 
+@settings(deadline=None)
 @given(st.integers(0, 40), st.integers(0, 40))
 def test_sign_test_is_the_binomial_test(good, bad):
     expected = 1.0 if good + bad == 0 else binomtest(good, good + bad).pvalue
     assert sign_test(good, bad) == pytest.approx(expected)
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 4), st.integers(0, 3), st.integers(0, 4))
 def test_trinomial_test_by_enumerating_every_sequence_of_votes(good, same, bad):
     n = good + same + bad

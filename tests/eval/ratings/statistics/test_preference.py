@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eval.ratings.statistics.preference import (
@@ -56,6 +56,7 @@ def test_majority_by_hand():
     assert majority(outcomes, units).tolist() == [1, 0, -1, 0, 1, 0]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 60), st.integers(1, 60), st.integers(0, 60))
 def test_swapping_the_systems_mirrors_every_number(good, same, bad):
     counts = Counts(good=good, same=same, bad=bad)
