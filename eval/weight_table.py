@@ -209,6 +209,25 @@ WEIGHTS: Final[tuple[Weights, ...]] = (
         for part in (1, 2)
     ),
     Weights(
+        name="inception-fid",
+        file="weights-inception-2015-12-05-6726825d.pth",
+        url="https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
+        "weights-inception-2015-12-05-6726825d.pth",
+        sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+        size=95_628_359,
+        licence="Apache-2.0",
+        source="TensorFlow's Inception 2015-12-05, as converted for pytorch-fid and torch-fidelity",
+        needed_by=("FID between sets",),
+    ),
+    Weights(
+        name="i3d-fvd",
+        file="i3d_torchscript.pt",
+        url="https://www.dropbox.com/s/ge9e5ujwgetktms/i3d_torchscript.pt?dl=1",
+        licence="not stated by the authors",
+        source="github.com/universome/stylegan-v",
+        needed_by=("FVD between sets",),
+    ),
+    Weights(
         name="llama-tokenizer",
         file="tokenizer.model",
         url=f"{_HUB}/q-future/one-align/resolve/main/tokenizer.model",
