@@ -8,6 +8,7 @@ as two-dimensional ones with batch norms folded in. That is the same arithmetic 
 """
 
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Final
 
 import numpy as np
@@ -21,6 +22,18 @@ from joystreamer.errors import InputError, MissingExtra
 
 WINDOWS_AT_ONCE: Final = 8
 """Windows per forward pass: enough to keep two cores busy, 40 MB of activations."""
+
+_FOREIGN_FILE: Final = (
+    AttributeError,
+    EOFError,
+    KeyError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    UnpicklingError,
+    ValueError,
+)
+"""What torch raises for a file that is cut off, of another format, or of another network."""
 
 
 def load_syncnet(path: Path, device: str = "cpu") -> "NetworkEmbedder":
@@ -64,7 +77,7 @@ def load_state(network: nn.Module, path: Path, what: str) -> None:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         network.load_state_dict(state)
-    except Exception as error:  # torch raises half a dozen kinds for a foreign file
+    except _FOREIGN_FILE as error:
         raise InputError(
             f"'{path}' is not a state dict of {what} ({type(error).__name__}); fetch the weights "
             "again with 'python -m eval weights fetch'."
