@@ -40,7 +40,7 @@ def test_help_lists_every_command_and_shows_examples():
 def test_every_command_explains_itself(name):
     result = run(name, "--help")
     assert result.exit_code == 0
-    assert len(result.output) > 300
+    assert len(result.output) > 200
     options = [line for line in result.output.splitlines() if line.startswith("  --")]
     assert options
 
@@ -245,3 +245,51 @@ def test_a_mask_of_another_size_is_refused(given, tmp_path):
     flat = [part for pair in given.items() for part in pair]
     error = one_line(run("generate", *flat, "--speaker", f"name=a mask={tmp_path / 'm.png'}"))
     assert "is 9x9 but the image is 80x96; draw the mask on the image itself" in error
+
+
+def test_a_lora_changes_the_clip_and_its_digest(given, tmp_path):
+    from peft import LoraConfig
+
+    from joystreamer.model.lora import export_lora
+    from joystreamer.presets import build_tiny_pipeline
+
+    network = build_tiny_pipeline().transformer
+    config = LoraConfig(r=2, target_modules=["to_q", "to_v"], init_lora_weights=False)
+    network.add_adapter(config)
+    export_lora(network, tmp_path / "l.safetensors")
+    flat = [part for pair in given.items() for part in pair]
+    fast = ["--steps", 1, "--size", "32x32", "--text-scale", 1, "--audio-scale", 1, "--json"]
+    reports, clips = [], []
+    for extra in ([], ["--lora", tmp_path / "l.safetensors"]):
+        result = run("generate", *flat, *fast, *extra)
+        assert result.exit_code == 0, result.output
+        reports.append(json.loads(result.stdout))
+        clips.append((tmp_path / "c.mp4").read_bytes())
+    assert clips[0] != clips[1]
+    plain, adapted = (report["weights"] for report in reports)
+    assert plain["transformer"] != adapted["transformer"]
+    assert plain["transformer_2"] == adapted["transformer_2"]
+
+
+def test_a_conversation_from_a_file(media_folder, tmp_path):
+    (tmp_path / "face.png").write_bytes((media_folder / "face.png").read_bytes())
+    for name in ("a", "b"):
+        content = (media_folder / f"{name}.wav").read_bytes()
+        (tmp_path / f"{name}.wav").write_bytes(content)
+    job = {
+        "image": "face.png",
+        "prompt": "They talk.",
+        "out": "talk.mp4",
+        "speakers": [{"name": "l", "box": [0, 0, 40, 96]}, {"name": "r", "box": [40, 0, 80, 96]}],
+        "turns": [{"speaker": "l", "audio": "a.wav"}, {"speaker": "r", "audio": "b.wav"},
+                  {"speaker": "l", "audio": "b.wav", "start": 2.0}],
+        "options": {"height": 32, "width": 32, "sampler": "distilled", "text_scale": 1,
+                    "audio_scale": 1},
+    }  # fmt: skip
+    (tmp_path / "job.json").write_text(json.dumps(job))
+    result = run("generate", "--model", "tiny", "--job", tmp_path / "job.json", "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report["seconds"] == pytest.approx(2.7, abs=0.01)
+    assert report["options"]["sampler"] == "distilled"
+    assert (tmp_path / "talk.speakers.png").is_file()

@@ -293,3 +293,8 @@ def test_resuming_state_is_all_that_is_needed(tiny_pipeline):
     state = StreamState(next_index=1, history=np.zeros((9, 32, 32, 3), np.uint8))
     parts = list(tiny_pipeline.stream(scene(4.0), FAST, state=state))
     assert [part.segment.index for part in parts] == [1]
+
+
+def test_silence_works(tiny_pipeline):
+    silent = scene(tracks=(np.zeros(3_200, np.float32),))
+    assert next(tiny_pipeline.stream(silent, FAST)).frames.shape == (5, 32, 32, 3)
