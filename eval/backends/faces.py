@@ -10,6 +10,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from eval.backends.native_logs import native_logs_hidden
+
 MINIMUM_CONFIDENCE: Final = 0.5
 """MediaPipe's own default."""
 
@@ -48,12 +50,12 @@ def open_detector(path: Path) -> Any:
     from mediapipe.tasks import python as tasks
     from mediapipe.tasks.python import vision
 
-    return vision.FaceDetector.create_from_options(
-        vision.FaceDetectorOptions(
-            base_options=tasks.BaseOptions(model_asset_buffer=path.read_bytes()),
-            min_detection_confidence=MINIMUM_CONFIDENCE,
-        )
+    options = vision.FaceDetectorOptions(
+        base_options=tasks.BaseOptions(model_asset_buffer=path.read_bytes()),
+        min_detection_confidence=MINIMUM_CONFIDENCE,
     )
+    with native_logs_hidden():
+        return vision.FaceDetector.create_from_options(options)
 
 
 def find_faces(detector: Any, rgb: NDArray[np.uint8]) -> list[Face]:
@@ -68,7 +70,9 @@ def find_faces(detector: Any, rgb: NDArray[np.uint8]) -> list[Face]:
     height, width = rgb.shape[:2]
     image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(rgb))
     faces = []
-    for found in detector.detect(image).detections:
+    with native_logs_hidden():
+        result = detector.detect(image)
+    for found in result.detections:
         box = found.bounding_box
         faces.append(
             Face(

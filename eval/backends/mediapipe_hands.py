@@ -4,12 +4,14 @@ Video mode tracks: every clip gets a landmarker of its own, so that nothing leak
 the next. One score per hand (of the handedness classifier), not one per keypoint.
 """
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eval.backends.native_logs import native_logs_hidden
 from eval.hands import HandSighting
 from joystreamer.media import Frame
 
@@ -32,17 +34,18 @@ class MediapipeHands:
         from mediapipe.tasks import python as tasks
         from mediapipe.tasks.python import vision
 
-        self._landmarker: Any = vision.HandLandmarker.create_from_options(
-            vision.HandLandmarkerOptions(
-                base_options=tasks.BaseOptions(model_asset_buffer=path.read_bytes()),
-                running_mode=vision.RunningMode.VIDEO,
-                num_hands=NUM_HANDS,
-                min_hand_detection_confidence=MINIMUM_DETECTION,
-                min_hand_presence_confidence=MINIMUM_PRESENCE,
-                min_tracking_confidence=MINIMUM_TRACKING,
-            )
+        options = vision.HandLandmarkerOptions(
+            base_options=tasks.BaseOptions(model_asset_buffer=path.read_bytes()),
+            running_mode=vision.RunningMode.VIDEO,
+            num_hands=NUM_HANDS,
+            min_hand_detection_confidence=MINIMUM_DETECTION,
+            min_hand_presence_confidence=MINIMUM_PRESENCE,
+            min_tracking_confidence=MINIMUM_TRACKING,
         )
+        with native_logs_hidden():
+            self._landmarker: Any = vision.HandLandmarker.create_from_options(options)
         self._last_ms = -1
+        self._fresh = True
         self.all_scores: list[float] = []
 
     def find(self, frame: Frame) -> list[HandSighting]:
@@ -55,7 +58,9 @@ class MediapipeHands:
         )
         # Times must grow by whole milliseconds.
         self._last_ms = max(self._last_ms + 1, round(frame.time_s * 1000))
-        result = self._landmarker.detect_for_video(image, self._last_ms)
+        with native_logs_hidden() if self._fresh else nullcontext():
+            result = self._landmarker.detect_for_video(image, self._last_ms)
+        self._fresh = False
         size: NDArray[np.float64] = np.array([width, height], dtype=np.float64)
         return [
             HandSighting(
@@ -68,4 +73,5 @@ class MediapipeHands:
 
     def close(self) -> None:
         """Free the landmarker."""
-        self._landmarker.close()
+        with native_logs_hidden():
+            self._landmarker.close()

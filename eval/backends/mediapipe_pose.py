@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from eval.backends.native_logs import native_logs_hidden
 from joystreamer.media import Frame
 
 LEFT_SHOULDER: Final = 11
@@ -49,12 +50,12 @@ class MediapipePose:
         from mediapipe.tasks import python as tasks
         from mediapipe.tasks.python import vision
 
-        self._landmarker: Any = vision.PoseLandmarker.create_from_options(
-            vision.PoseLandmarkerOptions(
-                base_options=tasks.BaseOptions(model_asset_buffer=path.read_bytes()),
-                running_mode=vision.RunningMode.VIDEO,
-            )
+        options = vision.PoseLandmarkerOptions(
+            base_options=tasks.BaseOptions(model_asset_buffer=path.read_bytes()),
+            running_mode=vision.RunningMode.VIDEO,
         )
+        with native_logs_hidden():
+            self._landmarker: Any = vision.PoseLandmarker.create_from_options(options)
         self._last_ms = -1
 
     def find(self, frame: Frame) -> Body | None:
@@ -77,4 +78,5 @@ class MediapipePose:
 
     def close(self) -> None:
         """Free the landmarker."""
-        self._landmarker.close()
+        with native_logs_hidden():
+            self._landmarker.close()
