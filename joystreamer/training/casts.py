@@ -13,6 +13,7 @@ from torch import Tensor
 from joystreamer.training.loop import Rates, Trained
 from joystreamer.training.lora import TEACHER, AdapterOptions, AdapterRoles
 from joystreamer.training.parallel import shard
+from joystreamer.training.precision import match_norms
 from joystreamer.training.teachers import AvatarConditions, avatar_velocity
 
 STUDENT, FAKE = "student", "fake"
@@ -131,6 +132,7 @@ class FullCast:
         trained = []
         for role, rates in ((STUDENT, student), (FAKE, fake)):
             network = self.networks[role].requires_grad_(True)
+            match_norms(network)
             if checkpointing:
                 network.enable_gradient_checkpointing()
             trained.append(

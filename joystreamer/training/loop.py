@@ -273,9 +273,8 @@ class TrainingLoop:
             reader = stack.enter_context(ThreadPoolExecutor(1))
             advance = stack.enter_context(self._progress(end))
             while self.done < end:
-                for name, value in self._update(self.done, reader).items():
+                for name, value in self.step(reader).items():
                     logged.setdefault(name, []).append(value)
-                self.done += 1
                 advance(self.done)
                 if self.done % self.options.log_every == 0 or self.done == end:
                     self._log({name: sum(v) / len(v) for name, v in logged.items()})
@@ -287,6 +286,16 @@ class TrainingLoop:
                         break
                 if self.done % self.options.checkpoint_every == 0 or self.done == end:
                     self.save()
+
+    def step(self, reader: ThreadPoolExecutor) -> dict[str, float]:
+        """Make the next update and nothing else; return its figures.
+
+        Args:
+            reader: Reads clips ahead.
+        """
+        figures = self._update(self.done, reader)
+        self.done += 1
+        return figures
 
     def _update(self, update: int, reader: ThreadPoolExecutor) -> dict[str, float]:
         """One optimiser step of the role whose turn it is."""

@@ -19,6 +19,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from joystreamer.errors import InputError
+from joystreamer.training.precision import keep_masters
 
 # Paper, Sec. 4.1: "the audio projection layer, audio cross-attention layers, and self-attention
 # layers using the LoRA strategy".
@@ -99,8 +100,7 @@ class AdapterRoles:
             for role in roles
         }
         for table in self.parameters.values():
-            for parameter in table.values():
-                parameter.data = parameter.data.float()  # masters stay in single precision
+            keep_masters(table.values())
         self.active = ""
         self.switch(TEACHER)
 

@@ -25,6 +25,7 @@ from joystreamer.training.flow_matching import (
     select_parameters,
 )
 from joystreamer.training.loop import Draws, Rates, Trained
+from joystreamer.training.precision import keep_masters, match_norms
 from joystreamer.training.randomness import normal
 from joystreamer.training.schedules import TauSchedule
 from joystreamer.training.teachers import (
@@ -171,6 +172,8 @@ class FlowMatchingTask:
         self.options = options
         self.constants = dict(constants)
         chosen = select_parameters(network, options.parameters)
+        keep_masters(chosen.values())
+        match_norms(network)
         if checkpointing:
             network.enable_gradient_checkpointing()
         self.stack = LearningStack(network, text_encoder, speech_encoder)

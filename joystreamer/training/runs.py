@@ -4,6 +4,7 @@ The command line is a thin skin over this file. `plan_run` says what would happe
 weights or data; `run_training` does it.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -25,7 +26,7 @@ from joystreamer.training.casts import STUDENT, FullCast, SharedCast
 from joystreamer.training.configuration import TrainingPreset, describe
 from joystreamer.training.data import CacheReport, Encoders, build_cache
 from joystreamer.training.distillation import DistillationTask
-from joystreamer.training.flow_matching import select_parameters
+from joystreamer.training.flow_matching import FOUNDATION_PARAMETERS, select_parameters
 from joystreamer.training.loop import TrainingLoop
 from joystreamer.training.lora import adapter_size, refuse_sharded_adapters
 from joystreamer.training.manifest import read_manifest
@@ -261,7 +262,11 @@ def model_size(preset: TrainingPreset, *, tiny: bool) -> ModelSize:
     return ModelSize(
         expert=every,
         trained=trained,
-        text_teacher=sum(p.numel() for p in _bare_network(tiny, 36)[0].parameters()),
+        text_teacher=sum(
+            value.numel()
+            for name, value in _bare_network(tiny, 36)[0].named_parameters()
+            if re.match(FOUNDATION_PARAMETERS, name)
+        ),
         tokens=segment_tokens(height, frame_width),
         width=width,
         blocks=blocks,

@@ -4,10 +4,13 @@ import json
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 
 from joystreamer.errors import InputError
+from joystreamer.presets import tiny_transformer
 from joystreamer.training.checkpoint import checkpoints
 from joystreamer.training.loop import LoopOptions, TrainingDiverged
+from tests.joystreamer.training import tiny_runs
 from tests.joystreamer.training.tiny_runs import (
     distillation_task,
     make_loop,
@@ -52,6 +55,31 @@ def test_loss_and_gradient_norm_of_the_first_updates_are_the_recorded_ones(tmp_p
     make_loop(make_task(stage), tmp_path, updates=len(GOLDEN[stage])).run()
     for found, expected in zip(measured(tmp_path), GOLDEN[stage], strict=True):
         assert found == pytest.approx(expected, rel=2e-3)
+
+
+@pytest.fixture
+def fresh_accelerator():
+    """accelerate keeps its precision for the life of a process."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.mark.parametrize("kind", ["stage-1", "stage-2", "shared"])
+@pytest.mark.usefixtures("fresh_accelerator")
+def test_half_precision_keeps_masters_in_single_and_loses_nearly_nothing(
+    tmp_path, kind, monkeypatch
+):
+    monkeypatch.setattr(
+        tiny_runs, "tiny_transformer", lambda **changes: tiny_transformer(**changes).bfloat16()
+    )
+    task = make_task(kind)
+    dtypes = {p.dtype for trained in task.trained for p in trained.parameters.values()}
+    assert dtypes == {torch.float32}
+    loop = make_loop(task, tmp_path, updates=len(GOLDEN[kind]), precision="bf16")
+    loop.run()
+    for found, expected in zip(measured(tmp_path), GOLDEN[kind], strict=True):
+        assert found[0] == pytest.approx(expected[0], rel=0.03)
 
 
 @pytest.mark.parametrize("kind", ["stage-2", "shared"])

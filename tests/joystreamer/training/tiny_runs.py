@@ -120,7 +120,7 @@ def make_loop(task, folder, *, unused=False, **changes):
             "checkpoint_every": 100, **changes,
         }
     )  # fmt: skip
-    accelerator = make_accelerator(unused_parameters=unused)
+    accelerator = make_accelerator(precision=options.precision, unused_parameters=unused)
     return TrainingLoop(task, RandomClips(), options, Path(folder), accelerator)
 
 
