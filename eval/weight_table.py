@@ -12,6 +12,21 @@ from typing import Final
 _MEDIAPIPE: Final = "https://storage.googleapis.com/mediapipe-models"
 _MEDIAPIPE_SOURCE: Final = "github.com/google-ai-edge/mediapipe"
 _HUB: Final = "https://huggingface.co"
+_SYNC: Final = (
+    "sync/clean",
+    "sync/every-frame",
+    "sync/mocha",
+    "sync/joonson",
+    "sync/latentsync",
+)
+_DINOV2_BASE: Final = (
+    "identity/dinov2",
+    "identity/dinov2-518",
+    "identity/dinov2-letterbox",
+    "identity/dinov2-person",
+    "identity/dinov2-face",
+    "identity/dinov2-transformers",
+)
 _QALIGN: Final = (
     "quality/qalign",
     "quality/qalign-video",
@@ -58,7 +73,7 @@ def _dinov2(letter: str, revision: str, sha256: str | None, size: int | None) ->
         size=size,
         licence="Apache-2.0",
         source="github.com/facebookresearch/dinov2, as converted for timm",
-        needed_by=("identity/dinov2",) if letter == "base" else (f"identity/dinov2-{letter}",),
+        needed_by=_DINOV2_BASE if letter == "base" else (f"identity/dinov2-{letter}",),
     )
 
 
@@ -71,7 +86,7 @@ WEIGHTS: Final[tuple[Weights, ...]] = (
         size=54_573_114,
         licence="not stated by the authors (code: MIT)",
         source="github.com/joonson/syncnet_python",
-        needed_by=("sync/clean", "sync/mocha", "sync/joonson", "sync/latentsync"),
+        needed_by=_SYNC,
     ),
     Weights(
         name="s3fd",
@@ -81,7 +96,7 @@ WEIGHTS: Final[tuple[Weights, ...]] = (
         size=89_844_381,
         licence="not stated by the authors (code: MIT)",
         source="github.com/joonson/syncnet_python",
-        needed_by=("sync/clean", "sync/mocha", "sync/joonson", "sync/latentsync"),
+        needed_by=_SYNC,
     ),
     Weights(
         name="hand-landmarker",
