@@ -1,0 +1,84 @@
+"""What every response carries and which addresses are refused before any page runs. Plain ASGI."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dashboard.doors import page
+from dashboard.identity import provider_is_set_up
+from dashboard.pages import page_at
+from dashboard.site import current_site
+from dashboard.visitors import allowed, session_of
+
+CONTENT_POLICY: Final = "; ".join(
+    (
+        "default-src 'self'",
+        # The page framework loads components from blobs and compiles chart expressions.
+        "script-src 'self' blob: 'unsafe-inline' 'unsafe-eval'",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",
+        "media-src 'self' blob:",
+        "font-src 'self' data:",
+        "connect-src 'self'",
+        "worker-src 'self' blob:",
+        "object-src 'none'",
+        "base-uri 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+
+HEADERS: Final = (
+    ("content-security-policy", CONTENT_POLICY),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    # Not no-referrer: that would blank the Origin header that posts are checked by.
+    ("referrer-policy", "same-origin"),
+    ("permissions-policy", "camera=(), microphone=(), geolocation=()"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("x-robots-tag", "noindex"),
+)
+
+
+class Guard:
+    """Adds strict headers to every response and refuses staff pages to everybody else."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS:
+                    headers[name] = value
+                if "server" in headers:
+                    del headers["server"]
+            await send(message)
+
+        if _is_refused(HTTPConnection(scope)):
+            refusal = page(
+                "Not for you", '<p>This page is for staff. <a href="/signin">Sign in</a>.</p>', 403
+            )
+            await refusal(scope, receive, send_guarded)
+            return
+        await self._app(scope, receive, send_guarded)
+
+
+def _is_refused(connection: HTTPConnection) -> bool:
+    wanted = page_at(connection.url.path)
+    if wanted is None or wanted.action is None:
+        return False
+    session = session_of(current_site(), connection)
+    if session is None and provider_is_set_up():
+        return False  # the page itself asks the identity provider, see dashboard.identity
+    return not allowed(session, wanted.action)

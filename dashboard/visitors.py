@@ -1,0 +1,56 @@
+"""Who is asking: the cookie of a request, and what the visitor may do."""
+
+from __future__ import annotations
+
+from starlette.requests import HTTPConnection, Request
+
+from dashboard.site import Site
+from eval.ratings.invites import hash_client
+from eval.ratings.joining import get_annotator
+from eval.ratings.refusals import NotAllowed, RatingRefused
+from eval.ratings.roles import Action, may
+from eval.ratings.sessions import COOKIE_NAME, Session, same_origin
+
+CROSS_ORIGIN = "this request comes from another site; open the page itself and try again"
+
+
+def session_of(site: Site, connection: HTTPConnection) -> Session | None:
+    """The session that a request's cookie stands for, None without a valid one."""
+    return site.signer.read(connection.cookies.get(COOKIE_NAME))
+
+
+def annotator_of(site: Site, session: Session | None) -> int:
+    """Row number of the annotator of a session, who still takes part.
+
+    Raises:
+        NotAllowed: Nobody, staff, or somebody who was sent away.
+    """
+    if session is None or not may(session.role, "rate") or not session.subject.isdecimal():
+        raise NotAllowed("this page is for invited annotators; open your invitation link")
+    return get_annotator(site.workspace.database, int(session.subject)).id
+
+
+def allowed(session: Session | None, action: Action) -> bool:
+    """Whether a session may do something; annotators' standing is checked where they act."""
+    return session is not None and may(session.role, action)
+
+
+def require_same_origin(site: Site, request: Request) -> None:
+    """Refuse a post from another site's page.
+
+    Raises:
+        NotAllowed: Its Origin header is absent or foreign.
+    """
+    headers = request.headers
+    if not same_origin(headers.get("origin"), host=headers.get("host"), allowed=site.origins):
+        raise NotAllowed(CROSS_ORIGIN)
+
+
+def client_of(site: Site, request: Request) -> str:
+    """Keyed hash of a visitor's address, for counting failures; the address itself is not kept."""
+    return hash_client(request.client.host if request.client else "", site.client_key)
+
+
+def status_of(error: Exception) -> int:
+    """HTTP status that fits a refusal; 400 for other mistakes."""
+    return error.status if isinstance(error, RatingRefused) else 400
