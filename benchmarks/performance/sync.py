@@ -73,7 +73,7 @@ def box_at(frame: int) -> np.ndarray:
     return np.array([[left, top, left + FACE_PX, top + FACE_PX, 0.99]])
 
 
-def make_clip(path: Path, seconds: float, size: tuple[int, int] = SIZE) -> None:
+def make_clip(path: Path, seconds: float, size: tuple[int, int] = SIZE, drift: int = 1) -> None:
     """Write a clip of a drifting smooth picture with bursts of noise as speech."""
     dice = np.random.default_rng(0)
     coarse = dice.integers(40, 216, (9, 16, 3)).astype(np.uint8)
@@ -82,7 +82,7 @@ def make_clip(path: Path, seconds: float, size: tuple[int, int] = SIZE) -> None:
     sound = dice.normal(size=len(times)) * 0.1 * (np.sin(2 * np.pi * 3 * times) > 0)
     with ClipWriter(path, 25, audio=sound.astype(np.float32), sample_rate=16_000) as writer:
         for index in range(round(seconds * 25)):
-            writer.write(np.roll(wall, index // 2, axis=1))
+            writer.write(np.roll(wall, drift * index // 2, axis=1))
 
 
 def silent_s3fd() -> torch.nn.Module:
@@ -292,13 +292,24 @@ def run(who: str, clip: Path, searches: int | None = None) -> Run:
     return Run(seconds, sum(os.times()[:4]) - before, clock)
 
 
-def peak_memory(who: str, clip: Path) -> float:
-    """Return the peak resident memory in MB of a process that runs one contestant once."""
-    command = [sys.executable, "-m", "benchmarks.performance.sync", "--child", who]
-    done = subprocess.run([*command, str(clip)], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise click.ClickException(f"{who} failed: {done.stderr.strip().splitlines()[-1]}")
-    return float(done.stdout.strip().splitlines()[-1])
+def peak_memories(clips: Sequence[Path], contestants: Sequence[str]) -> dict[str, list[float]]:
+    """Return the peak resident memory in MB of one process per contestant and clip, run side by side."""
+    start = [sys.executable, "-m", "benchmarks.performance.sync", "--child"]
+    running = {
+        who: [
+            subprocess.Popen([*start, who, str(clip)], stdout=subprocess.PIPE, text=True)
+            for clip in clips
+        ]
+        for who in contestants
+    }
+    peaks: dict[str, list[float]] = {}
+    for who, processes in running.items():
+        answers = [process.communicate()[0] for process in processes]
+        if any(process.returncode for process in processes):
+            raise click.ClickException(f"{who} failed; its message is above")
+        peaks[who] = [float(answer.strip().splitlines()[-1]) for answer in answers]
+        click.echo(f"memory, {who}: {peaks[who]} MB", err=True)
+    return peaks
 
 
 def measure_times(clip: Path, rounds: int) -> dict[str, list[Run]]:
@@ -348,14 +359,12 @@ def memory_section(folder: Path, seconds: float) -> tuple[str, str]:
     """Return the report's section on peak memory: at length, and at a quarter of it."""
     rows = []
     short, long = folder / "short.mp4", folder / "long.mp4"
-    make_clip(short, seconds / 4, SMALL)
-    make_clip(long, seconds, SMALL)
-    reference = None
-    for who in ("package", "mocha", "clean"):
-        quarter, whole = peak_memory(who, short), peak_memory(who, long)
-        reference = reference or whole
+    make_clip(short, seconds / 4, SMALL, drift=0)
+    make_clip(long, seconds, SMALL, drift=0)
+    peaks = peak_memories((short, long), ("package", "mocha", "clean"))
+    reference = peaks["package"][1]
+    for who, (quarter, whole) in peaks.items():
         rows.append((who, f"{quarter:.0f}", f"{whole:.0f}", f"{whole / reference:.2f}"))
-        click.echo(f"memory, {who}: {quarter:.0f} and {whole:.0f} MB", err=True)
     heads = (
         "contestant",
         f"{seconds / 4:g} s clip, MB",
