@@ -40,6 +40,7 @@ def _shared_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--stop-on", help="Probe's figure that ends the run when it falls by 5 %."),
         click.option("--tracker", "trackers", multiple=True, help="tensorboard, wandb. Repeatable."),
+        click.option("--cache-only", is_flag=True, help="Build the cache and stop."),
         click.option("--dry-run", is_flag=True, help="Print the plan and stop."),
     ]  # fmt: skip
     for option in reversed(options):
@@ -79,6 +80,11 @@ def train(**given: Any) -> None:
 @_shared_options
 @click.option("--text-teacher", type=_FILE, help="Folder of an image-to-video model.")
 @click.option("--distilled-high", type=_FILE, help="Distilled high expert, for a low run.")
+@click.option(
+    "--continue-from",
+    type=_FILE,
+    help="Run whose student and fake score this one begins with (the vanilla round).",
+)
 @click.option("--full-parameter", is_flag=True, help="Three networks instead of adapters on one.")
 @click.option(
     "--allow-negative-text-teacher", is_flag=True,
@@ -135,13 +141,31 @@ def _run(given: dict[str, Any], *, distilling: bool) -> None:
         validation=given["validation"],
         scenes=given["scenes"],
         probes=given["probes"],
+        continue_from=given.get("continue_from"),
         stop_on=given["stop_on"],
         trackers=given["trackers"],
     )
     if given["dry_run"]:
         click.echo("\n".join(plan_run(request)))
         return
+    if given["cache_only"]:
+        _build_cache(request)
+        return
     click.echo(f"wrote {run_training(request)}")
+
+
+def _build_cache(request: Any) -> None:
+    import torch
+
+    from joystreamer.training.runs import fill_cache, open_model
+
+    if request.manifest is None:
+        raise InputError("--cache-only came without clips; name a manifest with --manifest")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    report = fill_cache(request, open_model(request), device)
+    click.echo(
+        f"{report.added} windows added, {report.known} known, {len(report.refused)} clips refused"
+    )
 
 
 def _apply_guidance(preset: Any, given: dict[str, Any]) -> Any:

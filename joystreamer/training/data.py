@@ -194,7 +194,7 @@ def encode_window(window: Window, options: CacheOptions, encoders: Encoders) -> 
     if "latents" in options.contents:
         parts.update(_encode_latents(window.frames, layout, encoders.vae, options.dtype))
     if "text" in options.contents:
-        states = encode_prompts(encoders.tokenizer, encoders.text_encoder, [window.caption])
+        states = _text_states(encoders, [window.caption])
         parts["text"] = states[0].to(options.dtype)
     if "text_ids" in options.contents:
         parts["text_ids"], parts["text_mask"] = tokenize(encoders.tokenizer, window.caption)
@@ -267,12 +267,18 @@ def _constants(options: CacheOptions, encoders: Encoders) -> dict[str, Tensor]:
     """The empty and the negative prompt in the form that the stage needs."""
     found: dict[str, Tensor] = {}
     if "text" in options.contents:
-        states = encode_prompts(encoders.tokenizer, encoders.text_encoder, ["", NEGATIVE_PROMPT])
+        states = _text_states(encoders, ["", NEGATIVE_PROMPT])
         found["empty_text"], found["negative_text"] = states[:1].clone(), states[1:].clone()
     if "text_ids" in options.contents:
         ids, mask = tokenize(encoders.tokenizer, "")
         found["empty_text_ids"], found["empty_text_mask"] = ids[None], mask[None]
     return found
+
+
+def _text_states(encoders: Encoders, prompts: list[str]) -> Tensor:
+    device = next(encoders.text_encoder.parameters()).device
+    states = encode_prompts(encoders.tokenizer, encoders.text_encoder, prompts, device=device)
+    return states.cpu()
 
 
 def _windows(record: ClipRecord, options: CacheOptions) -> Iterator[Window]:

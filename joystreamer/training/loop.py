@@ -446,6 +446,26 @@ class TrainingLoop:
         self.skipped = state["skipped"]
         self._forget_after(self.done)
 
+    def adopt(self, path: Path) -> None:
+        """Begin with the networks of another run's checkpoint, averaged where it has an average.
+
+        Optimisers, counters and averages start anew. The closing vanilla round begins so: its
+        student and fake score are those of the twin run, its audio teacher is still the base.
+
+        Raises:
+            InputError: It holds other networks than this run trains.
+        """
+        tensors, _ = self.store.read(path, self.accelerator.process_index)
+        for trained in self.task.trained:
+            stored = tensors.get(f"{trained.name}-average") or tensors.get(trained.name, {})
+            if set(stored) != set(trained.parameters):
+                raise InputError(
+                    f"{path} holds {len(stored)} tensors of '{trained.name}', this run trains "
+                    f"{len(trained.parameters)}; continue from a run of the same kind"
+                )
+            for key, parameter in trained.parameters.items():
+                assign(parameter, stored[key])
+
     def _forget_after(self, done: int) -> None:
         """Drop lines that a killed run logged after the checkpoint."""
         log = self.folder / "metrics.jsonl"

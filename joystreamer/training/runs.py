@@ -23,6 +23,7 @@ from joystreamer.presets import build_tiny_pipeline, distilled_sampling, tiny_sa
 from joystreamer.probes import load_probe
 from joystreamer.provenance import code_commit, digest_module, package_versions, write_json
 from joystreamer.training.casts import STUDENT, FullCast, SharedCast
+from joystreamer.training.checkpoint import CheckpointFolder
 from joystreamer.training.configuration import TrainingPreset, describe
 from joystreamer.training.data import CacheReport, Encoders, build_cache
 from joystreamer.training.distillation import DistillationTask
@@ -68,6 +69,7 @@ class RunRequest:
         validation: Manifest of validation clips.
         scenes: How many of them are rendered.
         probes: Names `module:function`.
+        continue_from: Folder of another run whose networks this one begins with.
         stop_on: Name of a probe's figure; the run ends when it falls 5 % below its first value.
         trackers: Names that accelerate knows.
     """
@@ -82,6 +84,7 @@ class RunRequest:
     validation: Path | None = None
     scenes: int = 4
     probes: tuple[str, ...] = ()
+    continue_from: Path | None = None
     stop_on: str | None = None
     trackers: tuple[str, ...] = ()
 
@@ -114,7 +117,7 @@ def run_training(request: RunRequest) -> Path:
     pipeline = open_model(request)
     if request.manifest is not None:
         if accelerator.is_main_process:
-            fill_cache(request, pipeline)
+            fill_cache(request, pipeline, accelerator.device)
         accelerator.wait_for_everyone()
     clips = ShardedClips(request.cache_folder, cache_parts(preset))
     with torch.random.fork_rng(devices=[]):
@@ -130,12 +133,18 @@ def run_training(request: RunRequest) -> Path:
         preset.loop,
         request.out,
         accelerator,
-        validate=_validation(request, pipeline, task),
+        validate=_validation(request, pipeline, task, accelerator),
         description=describe(preset),
     )
+    if request.continue_from is not None and loop.store.latest() is None:
+        newest = CheckpointFolder(request.continue_from, 1).latest()
+        if newest is None:
+            raise InputError(
+                f"'{request.continue_from}' holds no checkpoint; give the folder of a run"
+            )
+        loop.adopt(newest)
     loop.run()
-    if accelerator.is_main_process and not is_sharded(accelerator, preset.loop.sharded):
-        save_result(task, preset, pipeline, request.out / "final", loop)
+    save_result(task, preset, pipeline, request.out / "final", loop)
     accelerator.end_training()
     return request.out / "final"
 
@@ -170,8 +179,16 @@ def open_model(request: RunRequest) -> Any:
     return pipeline
 
 
-def fill_cache(request: RunRequest, pipeline: Any) -> CacheReport:
-    """Build or complete the cache from the manifest with the pipeline's encoders."""
+def fill_cache(
+    request: RunRequest, pipeline: Any, device: torch.device | None = None
+) -> CacheReport:
+    """Build or complete the cache from the manifest with the pipeline's encoders.
+
+    Args:
+        request: Names manifest, cache and what is stored.
+        pipeline: Its encoders are brought to the device and back.
+        device: Where they run.
+    """
     assert request.manifest is not None
     contents = request.preset.cache.contents
     used = {
@@ -188,7 +205,13 @@ def fill_cache(request: RunRequest, pipeline: Any) -> CacheReport:
         fingerprint=" ".join(digests),
     )
     records = read_manifest(request.manifest)
-    return build_cache(records, request.cache_folder, request.preset.cache, encoders)
+    busy = [getattr(pipeline, name) for name, needed in used.items() if needed]
+    for encoder in busy:
+        encoder.to(device or torch.device("cpu"))
+    report = build_cache(records, request.cache_folder, request.preset.cache, encoders)
+    for encoder in busy:
+        encoder.to("cpu")
+    return report
 
 
 def plan_run(request: RunRequest, processes: int = 1) -> list[str]:
@@ -284,13 +307,16 @@ def _bare_network(tiny: bool, channels: int) -> tuple[Any, int, int]:
     return network, width, config["num_layers"]
 
 
-def _validation(request: RunRequest, pipeline: Any, task: Any) -> SampleValidation | None:
+def _validation(
+    request: RunRequest, pipeline: Any, task: Any, accelerator: Any
+) -> SampleValidation | None:
     if request.validation is None:
         if request.probes or request.stop_on:
             raise InputError("probes were given without --validation; name a manifest of clips")
         return None
     preset = request.preset
-    if preset.stage in ("codec", "text-teacher") or preset.loop.sharded:
+    sharded = is_sharded(accelerator, preset.loop.sharded)
+    if preset.stage in ("codec", "text-teacher") or sharded:
         raise InputError(
             f"{preset.stage} cannot be validated by rendering in this mode; leave --validation out"
         )
@@ -305,6 +331,7 @@ def _validation(request: RunRequest, pipeline: Any, task: Any) -> SampleValidati
         options,
         request.out / "validation",
         refresh=lambda: _show_students(task, pipeline) if distilled else None,
+        around=accelerator.autocast,
         stop_rule=None if request.stop_on is None else StopRule(figure=request.stop_on),
     )
 

@@ -6,6 +6,7 @@ know none of that.
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from joystreamer.training.codec import CodecTask, measure_latents, start_gently
 from joystreamer.training.configuration import TrainingPreset
 from joystreamer.training.data import FRAMES, LATENTS
 from joystreamer.training.distillation import DistillationTask
+from joystreamer.training.parallel import whole
 from joystreamer.training.pretraining import FlowMatchingTask
 from joystreamer.training.schedules import TEXT_TEACHER_BOUNDARY, Expert
 from joystreamer.training.teachers import Experts
@@ -238,7 +240,7 @@ def widen_input(network: Any, channels: int) -> Any:
 
 
 def save_result(task: Any, preset: TrainingPreset, pipeline: Any, folder: Path, loop: Any) -> Path:
-    """Write what was trained, averaged if an average was kept.
+    """Write what was trained, averaged if an average was kept; every process calls it together.
 
     Distillation writes the merged student and, with adapters, the adapter alone as well. A tiny
     stack is written as a whole pipeline, so that the next stage starts from one folder. A codec's
@@ -254,29 +256,57 @@ def save_result(task: Any, preset: TrainingPreset, pipeline: Any, folder: Path, 
     Returns:
         The folder.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    averages = [loop.averages[name] for name in loop.averages]
-    entered = [average.applied() for average in averages]
-    for context in entered:
-        context.__enter__()
-    try:
+    writes = loop.accelerator.is_main_process
+    with ExitStack() as stack:
+        for average in loop.averages.values():
+            stack.enter_context(average.applied())
         if isinstance(task, DistillationTask):
-            _save_students(task, folder, pipeline)
+            networks = _students(task)
         else:
-            component = trained_component(preset)
-            if isinstance(task, CodecTask):
-                measure_latents(task.network.vae.eval(), _some_pixels(loop))
-            _save_component(_network_of(task), folder / component)
-            if preset.learns_text:
-                pipeline.text_encoder.save_pretrained(folder / "text_encoder")
-            if preset.learns_speech:
-                pipeline.audio_encoder.save_pretrained(folder / "audio_encoder")
+            networks = {trained_component(preset): _network_of(task)}
+        if isinstance(task, CodecTask):
+            measure_latents(task.network.vae.eval(), _some_pixels(loop))
+        plain = {
+            name: network if name == "vae" else plain_network(network, _dtype(preset))
+            for name, network in networks.items()
+        }
+        if not writes:
+            return folder
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, network in plain.items():
+            network.save_pretrained(folder / name)
+        if isinstance(task, DistillationTask):
+            _save_adapters(task, folder)
+        if preset.learns_text:
+            pipeline.text_encoder.save_pretrained(folder / "text_encoder")
+        if preset.learns_speech:
+            pipeline.audio_encoder.save_pretrained(folder / "audio_encoder")
         if preset.name.startswith("tiny-") and preset.stage != "text-teacher":
+            pipeline.register_modules(**plain)
             pipeline.save_pretrained(folder)
-    finally:
-        for context in reversed(entered):
-            context.__exit__(None, None, None)
     return folder
+
+
+@torch.no_grad()
+def plain_network(network: Any, dtype: torch.dtype) -> Any:
+    """Return a network as it is stored: on the CPU, unsharded, without adapters.
+
+    Trained parameters, which are single-precision masters, take the precision of the run; frozen
+    ones keep theirs.
+
+    Args:
+        network: A transformer, sharded or not.
+        dtype: Of the parameters that trained.
+    """
+    trains = {name for name, value in network.named_parameters() if value.requires_grad}
+    state = {
+        name: whole(value).to(dtype) if name in trains else whole(value)
+        for name, value in network.state_dict().items()
+    }
+    with torch.device("meta"):
+        plain = JoyStreamerTransformer3DModel.from_config(network.config)
+    plain.load_state_dict(state, assign=True)
+    return plain.eval()
 
 
 def _some_pixels(loop: Any) -> Iterator[Tensor]:
@@ -292,24 +322,27 @@ def _network_of(task: Any) -> nn.Module:
     return network
 
 
-def _save_component(network: Any, folder: Path) -> None:
-    network.save_pretrained(folder)
-
-
-def _save_students(task: DistillationTask, folder: Path, pipeline: Any) -> None:
-    """Write every student; adapters merged into a copy of their base, and alone."""
+def _students(task: DistillationTask) -> dict[str, Any]:
+    """The students by component; those on a shared base with their adapter merged."""
+    found: dict[str, Any] = {}
     for side, cast in task.casts.items():
-        component = EXPERT_COMPONENTS[side]
         if side == "low" and task.casts.get("high") is cast:
             continue  # one network for all levels
         if isinstance(cast, SharedCast):
-            export_lora(cast.base, folder / f"{component}-lora.safetensors", adapter_name=STUDENT)
-            merged = merged_student(cast)
+            found[EXPERT_COMPONENTS[side]] = merged_student(cast)
         else:
             assert isinstance(cast, FullCast)
-            merged = cast.networks[STUDENT]
-        _save_component(merged, folder / component)
-        pipeline.register_modules(**{component: merged})
+            found[EXPERT_COMPONENTS[side]] = cast.networks[STUDENT]
+    return found
+
+
+def _save_adapters(task: DistillationTask, folder: Path) -> None:
+    for side, cast in task.casts.items():
+        if isinstance(cast, SharedCast):
+            name = f"{cast.name if cast.name != 'single' else 'transformer'}-lora.safetensors"
+            if side == "low" and task.casts.get("high") is cast:
+                continue
+            export_lora(cast.base, folder / name, adapter_name=STUDENT)
 
 
 @torch.no_grad()
@@ -328,4 +361,4 @@ def merged_student(cast: SharedCast) -> Any:
     with torch.device("meta"):
         merged = type(base).from_config(base.config)
     merged.load_state_dict(state, assign=True)
-    return merged.eval()
+    return merged.eval().requires_grad_(False)

@@ -7,6 +7,7 @@ when one falls.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ from joystreamer.media.writing import write_clip
 from joystreamer.options import GenerationOptions
 from joystreamer.probes import Probe, ProbeClip
 from joystreamer.training.manifest import ClipRecord
+
+COMPANIONS = ("text_encoder", "audio_encoder", "vae")
+"""Components that wait on the CPU while the transformer trains."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,6 +101,7 @@ class SampleValidation:
         options: Sampling; its seed is the same every time.
         folder: Where clips are written, one folder per validation.
         refresh: Called before rendering, to put the current weights into the pipeline.
+        around: Context of the rendering: the loop's precision, since masters are in float32.
         stop_rule: When to stop the run.
     """
 
@@ -108,10 +113,12 @@ class SampleValidation:
         options: GenerationOptions,
         folder: Path,
         refresh: Callable[[], None] = lambda: None,
+        around: Callable[[], AbstractContextManager[Any]] = nullcontext,
         stop_rule: StopRule | None = None,
     ) -> None:
         self.pipeline, self.scenes, self.probes = pipeline, list(scenes), list(probes)
-        self.options, self.folder, self.refresh = options, folder, refresh
+        self.options, self.folder = options, folder
+        self.refresh, self.around = refresh, around
         self.stop_rule = stop_rule
         self.first: Mapping[str, float] | None = None
         self.stop = False
@@ -119,6 +126,19 @@ class SampleValidation:
     def __call__(self, update: int) -> Mapping[str, float]:
         """Render, write, measure; return the mean of every figure over the scenes."""
         self.refresh()
+        device = next(self.pipeline.transformer.parameters()).device
+        helpers = [getattr(self.pipeline, name) for name in COMPANIONS]
+        homes = [next(helper.parameters()).device for helper in helpers]
+        for helper in helpers:
+            helper.to(device)
+        try:
+            with self.around():
+                return self._measure(update)
+        finally:
+            for helper, home in zip(helpers, homes, strict=True):
+                helper.to(home)
+
+    def _measure(self, update: int) -> Mapping[str, float]:
         folder = self.folder / f"update-{update:08d}"
         folder.mkdir(parents=True, exist_ok=True)
         rows: list[Mapping[str, float]] = []

@@ -88,7 +88,7 @@ def test_every_tiny_stage_runs_from_one_film_to_a_distilled_student(manifest, tm
     logged = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert any("single-student/loss" in line for line in logged)
     invoke(
-        distill, "--preset", "tiny-vanilla", "--model", out / "final", *common,
+        distill, "--preset", "tiny-vanilla", "--model", model, "--continue-from", out, *common,
         "--out", tmp_path / "vanilla", "--set", "distillation.critic_updates=1",
     )  # fmt: skip
     pipeline = JoyStreamerPipeline.from_pretrained(tmp_path / "vanilla" / "final")
@@ -96,6 +96,16 @@ def test_every_tiny_stage_runs_from_one_film_to_a_distilled_student(manifest, tm
     assert (out / "final" / "transformer-lora.safetensors").is_file()
     stored = json.loads((out / "run.json").read_text())
     assert stored["preset"]["distillation"]["guidance"]["text_scale"] == 5.0
+
+
+def test_a_cache_is_built_ahead_and_the_run_then_needs_no_manifest(manifest, tmp_path):
+    cache = ["--cache", tmp_path / "cache"]
+    begin = ["--preset", "tiny-codec", *SMALL, *cache, "--out", tmp_path / "run"]
+    text = invoke(train, *begin, "--manifest", manifest, "--cache-only")
+    assert text.endswith("2 windows added, 0 known, 0 clips refused\n")
+    assert "name a manifest with --manifest" in refused(train, *begin, "--cache-only")
+    invoke(train, *begin, "--set", "codec.updates=2", "--set", "codec.curriculum=[[0.0, 1]]")
+    assert (tmp_path / "run" / "final" / "vae" / "config.json").is_file()
 
 
 def test_the_dry_run_of_a_paper_preset_tells_plan_memory_and_weights():

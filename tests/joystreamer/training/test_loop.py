@@ -111,6 +111,24 @@ def test_a_resumed_run_ends_bit_for_bit_where_an_uninterrupted_one_does(tmp_path
     assert metrics(tmp_path / "cut") == metrics(tmp_path / "whole")
 
 
+def test_a_run_may_begin_with_the_averaged_networks_of_another(tmp_path):
+    first = make_loop(make_task("shared"), tmp_path / "a", ema_decay=0.5)
+    first.run()
+    second = make_loop(make_task("shared"), tmp_path / "b")
+    newest = first.store.latest()
+    assert newest is not None
+    second.adopt(newest)
+    assert second.done == 0
+    values = trained_values(second)
+    for key, value in first.averages["both-student"].shadow.items():
+        assert torch.equal(values[f"both-student/{key}"], value)
+    for key, value in trained_values(first).items():
+        if key.startswith("both-fake"):
+            assert torch.equal(values[key], value)
+    with pytest.raises(InputError, match="continue from a run of the same kind"):
+        make_loop(make_task("full"), tmp_path / "c").adopt(newest)
+
+
 def test_the_log_forgets_what_a_killed_run_wrote_after_its_checkpoint(tmp_path):
     make_loop(make_task("stage-1"), tmp_path).run(stop_at=2)
     with (tmp_path / "metrics.jsonl").open("a") as file:

@@ -14,6 +14,7 @@ from joystreamer.training.stages import (
     load_text_teacher,
     load_transformer,
     merged_student,
+    plain_network,
     trained_component,
     widen_input,
 )
@@ -53,6 +54,18 @@ def test_new_input_channels_are_silent_at_first():
     tau = torch.tensor([500.0])
     before = narrow(latents, tau, told.text, return_dict=False)[0]
     torch.testing.assert_close(wide(more, tau, told.text, return_dict=False)[0], before)
+
+
+def test_a_stored_network_takes_the_runs_precision_where_it_trained():
+    made = network().bfloat16()
+    for name, value in made.named_parameters():
+        value.requires_grad_("attn1" in name)
+        if value.requires_grad:
+            value.data = value.data.float()
+    stored = plain_network(made, torch.bfloat16)
+    assert {value.dtype for value in stored.parameters()} == {torch.bfloat16}
+    for name, value in stored.state_dict().items():
+        torch.testing.assert_close(value, made.state_dict()[name].bfloat16())
 
 
 def test_folders_that_hold_no_fitting_network_are_told(tmp_path):
