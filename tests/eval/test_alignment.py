@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from eval.alignment import (
     ask,
@@ -122,6 +123,13 @@ def test_weighted_kappa_of_known_tables():
     assert weighted_kappa(first, second) == pytest.approx(0.0)
     assert np.isnan(weighted_kappa(first + 0.5, second))
     assert ordered_alike(np.zeros(3), np.zeros(3)) != ordered_alike(np.arange(3.0), np.arange(3.0))
+
+
+def test_rank_correlation_is_scipys():
+    generator = np.random.default_rng(3)
+    judge, people = generator.normal(size=40).round(1), generator.integers(1, 5, 40).astype(float)
+    expected = stats.spearmanr(judge, people).statistic
+    assert judge_agreement(judge, people, draws=10).spearman == pytest.approx(expected, abs=1e-12)
 
 
 def test_kappa_is_that_of_the_confusion_matrix():
