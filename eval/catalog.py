@@ -67,4 +67,4 @@ def _unknown(name: str) -> str:
     families = list(dict.fromkeys(measure.name for measure in MEASURES))
     near = difflib.get_close_matches(name, [*known, *families], n=4, cutoff=0.4)
     words = f"did you mean {', '.join(near)}" if near else f"the families are {', '.join(families)}"
-    return f"no measure is called {name!r}: {words}? `python -m eval measures` lists all"
+    return f"no measure is called {name!r}: {words}? `python -m eval metrics` lists all"
