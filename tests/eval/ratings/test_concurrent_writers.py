@@ -1,8 +1,11 @@
 """Fifty people at once: no vote lost, none doubled, the chain unbroken."""
 
-import multiprocessing
+import os
+import subprocess
+import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -16,6 +19,7 @@ from eval.ratings.schema import votes
 from eval.ratings.serving import claim, progress
 from eval.ratings.store import campaign_entries
 from eval.ratings.vote_table import vote_table
+from eval.records import DIMENSIONS
 from eval.store.database import Database
 
 WRITERS, EACH = 50, 2
@@ -61,6 +65,7 @@ def test_fifty_writers_lose_and_double_nothing(database, database_url, declare, 
     )
     annotators = [join(stored).id for _ in range(WRITERS)]
     dimensions = stored.campaign.dimension_ids
+    assert dimensions == DIMENSIONS
     with ThreadPoolExecutor(WRITERS) as pool:
         saved = list(pool.map(lambda number: rate(database_url, number, dimensions), annotators))
     assert saved == [EACH] * WRITERS
@@ -75,9 +80,14 @@ def test_processes_on_one_database_lose_and_double_nothing(database, database_ur
         cases=cases, raters=writers, per_case=writers, checks=Checks(nulls=0, repeat_share=0)
     )
     annotators = [join(stored).id for _ in range(writers)]
-    jobs = [(database_url, number, stored.campaign.dimension_ids) for number in annotators]
-    with multiprocessing.get_context("spawn").Pool(writers) as pool:
-        assert pool.starmap(rate, jobs) == [EACH] * writers
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-P", __file__, database_url, str(number)], env=environment
+        )
+        for number in annotators
+    ]
+    assert [child.wait(timeout=200) for child in children] == [0] * writers
     check(database, annotators, writers)
 
 
@@ -135,3 +145,7 @@ def test_a_page_may_save_and_ask_for_more_at_the_same_time(database, database_ur
         assert [job.result() for job in saved] == [1] * 8
         assert all(job.result() <= 4 for job in asked)
     assert progress(database, annotator).done == 8
+
+
+if __name__ == "__main__":  # one of the processes above
+    rate(sys.argv[1], int(sys.argv[2]), DIMENSIONS)
