@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dashboard.player_source import player_script
 from eval.ingest import match_source, store_matches
 from eval.ratings.campaign import Campaign, Checks, Pair, Viewing
 from eval.ratings.joining import create_invites
@@ -162,6 +163,17 @@ class Server:
     def operator_secret(self) -> str:
         """What the operator signs in with."""
         return (self.root / "operator.secret").read_text().strip()
+
+
+@pytest.fixture(scope="session", name="fill_workspace")
+def _fill_workspace() -> Callable[..., StoredCampaign]:
+    return fill_workspace
+
+
+@pytest.fixture(scope="session")
+def player_module() -> str:
+    """The rating page's script as browsers get it."""
+    return player_script("rate.js")
 
 
 @pytest.fixture

@@ -1,0 +1,103 @@
+"""Charts of results; each has a function beside it that gives the same numbers as a table.
+
+Drawn by Vega-Lite in the browser, whose menu saves them as PNG or SVG.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from eval.leaderboard import Board
+from eval.leaderboard.columns import Column
+from eval.report.wording import ARROWS, VERDICTS, p_value, share
+
+_ROW: int = 34
+"""Height of a system's row in pixels."""
+
+
+def metric_table(board: Board, column: Column) -> pd.DataFrame:
+    """One metric as numbers: a row per system."""
+    rows = []
+    for system in board.systems:
+        cell = board.cell(system, column.name)
+        contrast = cell.contrast
+        rows.append(
+            {
+                "system": system, "mean": cell.mean,
+                "low": cell.interval.low if cell.interval else None,
+                "high": cell.interval.high if cell.interval else None,
+                "n": cell.n, "coverage": share(cell.coverage),
+                "rank": cell.rank, "tied with": ", ".join(cell.tied),
+                "difference": contrast.mean if contrast else None,
+                "diff. low": contrast.interval.low if contrast and contrast.interval else None,
+                "diff. high": contrast.interval.high if contrast and contrast.interval else None,
+                "common cases": contrast.n if contrast else None,
+                "p (Holm)": p_value(contrast.adjusted_p) if contrast else "",
+                "verdict": VERDICTS[contrast.verdict] if contrast else "baseline",
+            }
+        )  # fmt: skip
+    table = pd.DataFrame(rows)
+    return table.astype({"rank": "Int64", "common cases": "Int64"})
+
+
+def metric_chart(board: Board, column: Column) -> Any:
+    """Left every case, the mean and its interval; right the paired differences to the baseline."""
+    table = metric_table(board, column)
+    cases = board.cases[(board.cases["column"] == column.name) & board.cases["value"].notna()]
+    points = pd.DataFrame(
+        {"system": cases["system"], "case": cases["case"], "value": cases["value"]}
+    )
+    unit = f" in {column.metric.unit}" if column.metric.unit else ""
+    title = f"{column.metric.name}{unit} {ARROWS[column.metric.better]}"
+    order = list(board.systems)
+    left = _forest(points, table, ("mean", "low", "high"), title, order, zero=False)
+    if not board.baseline:
+        return left
+    rows = [
+        {"system": system, "case": case, "value": value}
+        for system in board.systems
+        if (contrast := board.cell(system, column.name).contrast) is not None
+        for (_, case), value in zip(contrast.cases, contrast.differences, strict=True)
+    ]
+    differences = pd.DataFrame(rows, columns=["system", "case", "value"])
+    fields = ("difference", "diff. low", "diff. high")
+    right = _forest(
+        differences, table, fields, f"difference to {board.baseline}", order, zero=True, names=False
+    )
+    return alt.hconcat(left, right).resolve_scale(y="shared")
+
+
+def _forest(
+    points: pd.DataFrame, table: pd.DataFrame, fields: tuple[str, str, str], title: str,
+    order: list[str], *, zero: bool, names: bool = True,
+) -> Any:  # fmt: skip
+    """Dots for cases, a bar for the interval, a diamond for the mean; a row per system."""
+    mean, low, high = fields
+    summary = table[["system", mean, low, high]].rename(
+        columns={mean: "mean", low: "low", high: "high"}
+    )
+    axis = alt.Axis(labelLimit=160, ticks=False, domain=False) if names else None
+    row = alt.Y("system:N", sort=order, title=None, axis=axis)
+    scale = alt.Scale(zero=zero, nice=True)
+    dots = (
+        alt.Chart(points)
+        .mark_circle(size=26, opacity=0.35)
+        .encode(
+            x=alt.X("value:Q", title=title, scale=scale), y=row, tooltip=["system", "case", "value"]
+        )
+    )
+    bars = alt.Chart(summary).mark_rule(strokeWidth=3).encode(x="low:Q", x2="high:Q", y=row)
+    diamonds = (
+        alt.Chart(summary)
+        .mark_point(shape="diamond", size=90, filled=True, opacity=1)
+        .encode(x="mean:Q", y=row, tooltip=["system", "mean", "low", "high"])
+    )
+    layers = [dots, bars, diamonds]
+    if zero:
+        layers.append(
+            alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(strokeDash=[4, 3]).encode(x="x:Q")
+        )
+    return alt.layer(*layers).properties(height=max(80, _ROW * len(order)), width="container")
