@@ -6,6 +6,7 @@ Each command lives in a `*_cli.py` file and imports what it runs only when it ru
 import click
 
 from benchmarks.exchange_cli import export_list, import_list
+from benchmarks.run_cli import list_adapters, run
 from benchmarks.suite_cli import build, check, list_suites
 from eval.console import FriendlyGroup
 
@@ -20,10 +21,11 @@ def main() -> None:
         python -m benchmarks check SUITE         does a suite keep its promises
         python -m benchmarks build SUITE         fill it with your pictures and recordings
         python -m benchmarks import FORM LIST    or take the inputs of another project
+        python -m benchmarks run SUITE           checkpoints and competitors over every case, scored
 
     Exit codes: 0 all well, 1 some cases failed (the rest is done), 2 something given does not fit.
     """  # noqa: D301  # \b keeps click from rewrapping the list
 
 
-for command in (list_suites, check, build, import_list, export_list):
+for command in (list_suites, check, build, import_list, export_list, list_adapters, run):
     main.add_command(command)

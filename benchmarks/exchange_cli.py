@@ -8,7 +8,7 @@ from eval.console import FAILED_CASES
 from joystreamer.errors import InputError
 
 
-def _pairs(given: tuple[str, ...], option: str) -> dict[str, str]:
+def pairs(given: tuple[str, ...], option: str) -> dict[str, str]:
     """Return NAME=VALUE options as a table.
 
     Raises:
@@ -51,7 +51,7 @@ def import_list(
         path=source,
         media=media or (source if source.is_dir() else source.parent),
         scratch=out / "media",
-        mapping=_pairs(mapping, "--map"),
+        mapping=pairs(mapping, "--map"),
         licence=licence,
     )
     suite, found = import_suite(form, place, out, name=name or out.name)
@@ -75,5 +75,5 @@ def export_list(suite: Path, form: str, out: Path, options: tuple[str, ...]) -> 
     from benchmarks.check import suite_folder
     from benchmarks.importers.forms import export_suite
 
-    written = export_suite(suite_folder(suite), form, out, _pairs(options, "--set"))
+    written = export_suite(suite_folder(suite), form, out, pairs(options, "--set"))
     click.echo(f"wrote {len(written)} files to {out}")
