@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from joystreamer.errors import InputError
@@ -138,7 +138,7 @@ def token_masks(regions: NDArray[np.bool_], rows: int, columns: int) -> Tensor:
     for speaker in range(speakers):
         if not (winner == speaker).any():
             raise InputError(
-                f"the region of speaker {speaker} covers no token of the {width}x{height} clip "
+                f"the region of speaker {speaker} (from 0) covers no token of the {width}x{height} clip "
                 f"(a token is {width // columns}x{height // rows} pixels); enlarge the region or "
                 "the clip, or separate the regions"
             )
@@ -156,9 +156,18 @@ def draw_preview(
         tinted[region] = 0.55 * tinted[region] + 0.45 * colour
     picture = Image.fromarray(tinted.round().astype(np.uint8))
     pen = ImageDraw.Draw(picture)
+    font = ImageFont.load_default(size=max(10, image.shape[0] // 25))
     for index, (region, name) in enumerate(zip(regions, names, strict=True)):
         rows, columns = np.nonzero(region)
         if rows.size:
             place = (float(columns.mean()), float(rows.mean()))
-            pen.text(place, f"{index} {name}", fill="white", stroke_width=1, stroke_fill="black")
+            pen.text(
+                place,
+                f"{index} {name}",
+                font=font,
+                anchor="mm",
+                fill="white",
+                stroke_width=2,
+                stroke_fill="black",
+            )
     return np.asarray(picture)
