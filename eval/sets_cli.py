@@ -1,15 +1,16 @@
 """`python -m eval sets fid | fvd`: distances between two folders of clips, with their numbers."""
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 from rich.console import Console
 from rich.status import Status
 
-from eval.set_distance import Features, set_distance
-from eval.weights import WeightFolder
 from joystreamer.errors import JoyStreamerError
+
+if TYPE_CHECKING:
+    from eval.set_distance import Features
 
 CLIPS: Final = frozenset({".mp4", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg"})
 _FOLDER: Final = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -44,6 +45,8 @@ def clips_in(folder: Path) -> list[Path]:
 
 
 def _run(name: str, weights: str, first: Path, second: Path, device: str) -> None:
+    from eval.set_distance import set_distance
+
     try:
         network = _open(weights, device)
         with Status("", console=Console(stderr=True)) as status:
@@ -58,8 +61,9 @@ def _run(name: str, weights: str, first: Path, second: Path, device: str) -> Non
     click.echo(f"{name} {found}")
 
 
-def _open(weights: str, device: str) -> Features:
+def _open(weights: str, device: str) -> "Features":
     from eval.backends.set_features import I3DFeatures, InceptionFeatures
+    from eval.weights import WeightFolder
 
     path = WeightFolder().find(weights)
     if weights == "inception-fid":

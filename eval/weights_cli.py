@@ -19,13 +19,14 @@ def list_weights() -> None:
     """Print every file of weights, who needs it, and whether it is on this machine."""
     folder = WeightFolder()
     digests = folder.digests(folder.table)
-    table = Table("name", "here", "MB", "licence", "needed by", "file")
+    table = Table("name", "here", "MB", "needed by", "licence", "file")
     for row in folder.table.values():
         here = "no"
         if digests[row.name] != "missing":
             here = "yes" if row.sha256 in (None, digests[row.name]) else f"stand-in {row.stand_in}"
         size = "?" if row.size is None else f"{row.size / 1e6:.1f}"
-        table.add_row(row.name, here, size, row.licence, ", ".join(row.needed_by), row.file)
+        families = ", ".join(dict.fromkeys(user.partition("/")[0] for user in row.needed_by))
+        table.add_row(row.name, here, size, families, row.licence, row.file)
     console = Console()
     console.print(table)
     console.print(f"Searched: {', '.join(str(path) for path in folder.folders)}", soft_wrap=True)
