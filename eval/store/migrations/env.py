@@ -2,6 +2,7 @@
 
 from alembic import context
 
+import eval.ratings.schema  # noqa: F401  # adds its tables to the same metadata
 from eval.store.schema import metadata
 
 connection = context.config.attributes.get("connection")

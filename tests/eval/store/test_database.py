@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert, inspect, select, text
 
+import eval.ratings.schema  # noqa: F401  # its tables belong to the same schema
 from eval.store.database import BUSY_TIMEOUT_S, Database, file_system_of, refuse_network_file_system
 from eval.store.migrate import current, head, upgrade
 from eval.store.schema import metadata, suites
