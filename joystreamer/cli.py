@@ -16,6 +16,8 @@ COMMANDS = {
     "presets": "joystreamer.commands.presets:presets",
     "doctor": "joystreamer.commands.doctor:doctor",
     "convert": "joystreamer.commands.convert:convert",
+    "train": "joystreamer.training.commands:train",
+    "distill": "joystreamer.training.commands:distill",
 }
 """Command names and where they live. Adding a command is adding a line."""
 
