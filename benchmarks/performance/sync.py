@@ -33,7 +33,7 @@ from eval.backends.ffmpeg_route import find_ffmpeg
 from eval.backends.random_weights import random_s3fd, random_syncnet
 from eval.backends.s3fd import S3FDFinder
 from eval.backends.shots import CutFinder
-from eval.backends.syncnet import NetworkEmbedder
+from eval.backends.syncnet import NetworkEmbedder, new_syncnet
 from eval.measure import ClipInputs
 from eval.measures.sync import SYNC
 from eval.sync.clean import CleanObserver, CleanRules, Instruments
@@ -283,7 +283,9 @@ def _stdout_to(descriptor: int) -> Iterator[None]:
 
 def run(who: str, clip: Path, searches: int | None = None) -> Run:
     """Build networks afresh and run one contestant once."""
-    networks = (random_syncnet(0), silent_s3fd())
+    # Calibration takes more memory than scoring does, and memory does not depend on values.
+    syncnet = random_syncnet(0) if searches is None else new_syncnet().eval()
+    networks = (syncnet, silent_s3fd())
     before = sum(os.times()[:4])
     if who == "package":
         seconds, clock = run_package(clip, networks, searches)
