@@ -126,7 +126,8 @@ class DistillationTask:
         options: Numbers of the run.
         constants: `negative_text` (1, tokens, dim).
         earlier: The frozen distilled high expert, from whose samples a low run starts.
-        park_idle: Keep the casts that an update does not need on the CPU (joint mode).
+        park_idle: Keep the networks that an update does not need on the CPU (joint mode; one
+            process only, since DDP's buckets cannot move).
     """
 
     def __init__(
@@ -215,10 +216,11 @@ class DistillationTask:
     ) -> None:
         """Take the wrapped networks and bring the frozen ones to the device."""
         self.accelerator = accelerator
+        self.park_idle = self.park_idle and accelerator.num_processes == 1
         for cast in {id(cast): cast for cast in self.casts.values()}.values():
             cast.start(accelerator, dict(networks), sharded=sharded)
         frozen = [self.earlier]
-        if self.text_teacher is not None:
+        if self.text_teacher is not None and not self.park_idle:
             frozen += [self.text_teacher.high, self.text_teacher.low]
         for network in frozen:
             if network is not None:
@@ -234,6 +236,12 @@ class DistillationTask:
         for cast in {id(cast): cast for cast in self.casts.values()}.values():
             away = id(cast) not in needed
             cast.move(torch.device("cpu") if away else self.accelerator.device)
+        if self.text_teacher is None or decision.kind == "fake":
+            return
+        told = self.text_teacher.at(torch.tensor([decision.bucket.low]))
+        for network in (self.text_teacher.high, self.text_teacher.low):
+            if network is not None:
+                network.to(self.accelerator.device if network is told else "cpu")
 
     def loss(self, phase: str, batch: Batch, draws: Draws) -> tuple[Tensor, Mapping[str, float]]:
         """Loss of the role whose turn it is."""

@@ -45,13 +45,22 @@ def _flow_interval(expert: Which) -> TauSchedule:
 
 
 def _distillation(
-    expert: Which, equation: Literal["twin", "vanilla"], cycles: int, warmup: int
+    expert: Which,
+    equation: Literal["twin", "vanilla"],
+    cycles: int,
+    warmup: int,
+    critic_updates: int,
 ) -> tuple[DistillationOptions, int]:
     guidance = Guidance(equation=equation, dynamic="tau" if equation == "twin" else "never")
     if equation == "vanilla":
         cycles, warmup = max(1, round(VANILLA_SHARE * cycles)), 0
     side: Literal["high", "low", "joint"] = "joint" if expert == "single" else expert
-    options = DistillationOptions(guidance=guidance, run=expert_run(side), critic_warmup=warmup)
+    options = DistillationOptions(
+        guidance=guidance,
+        run=expert_run(side),
+        critic_warmup=warmup,
+        critic_updates=critic_updates,
+    )
     return options, warmup + cycles * (options.critic_updates + 1)
 
 
@@ -88,7 +97,7 @@ def paper_pretraining(stage: Literal["stage-1", "stage-2"], expert: Which) -> Tr
 
 def paper_distillation(equation: Literal["twin", "vanilla"], expert: Which) -> TrainingPreset:
     """Twin-teacher distillation, or the closing vanilla round, at 14 B (Sec. 3.3 and 4.1)."""
-    options, updates = _distillation(expert, equation, DISTILLATION_CYCLES, 100)
+    options, updates = _distillation(expert, equation, DISTILLATION_CYCLES, 100, 5)
     rate = PAPER_DISTILLATION_RATE * (VANILLA_SLOWER if equation == "vanilla" else 1.0)
     rates = Rates(rate=rate, betas=(0.0, 0.999))
     return TrainingPreset(
@@ -195,7 +204,7 @@ def tiny_pretraining(stage: Stage) -> TrainingPreset:
 
 def tiny_distillation(equation: Literal["twin", "vanilla"]) -> TrainingPreset:
     """Twin-teacher distillation of the tiny stack, or its closing vanilla round."""
-    options, updates = _distillation("single", equation, TINY_CYCLES, 20)
+    options, updates = _distillation("single", equation, TINY_CYCLES, 20, 2)
     slower = VANILLA_SLOWER if equation == "vanilla" else 1.0
     return TrainingPreset(
         name=f"tiny-{'distill' if equation == 'twin' else 'vanilla'}",

@@ -1,6 +1,7 @@
 """The commands on a real little film: the whole chain of stages, dry runs, refusals."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -55,11 +56,6 @@ SMALL = [
 ]  # fmt: skip
 
 
-def measure(clip):
-    """A probe: share of bright pixels and number of frames."""
-    return {"brightness": float(clip.frames.mean()), "frames": float(len(clip.frames))}
-
-
 def test_every_tiny_stage_runs_from_one_film_to_a_distilled_student(manifest, tmp_path):
     common = ["--manifest", manifest, *SMALL]
     invoke(
@@ -77,16 +73,20 @@ def test_every_tiny_stage_runs_from_one_film_to_a_distilled_student(manifest, tm
             )  # fmt: skip
         model = out / "final"
     out = tmp_path / "distilled"
-    name = f"{__name__}:measure" if __name__ != "__main__" else ""
-    probing = ["--validation", manifest, "--scenes", "1", "--probe", name]
+    probe = "tests.joystreamer.training.tiny_runs:measure"
+    probing = ["--validation", manifest, "--scenes", "1", "--probe", probe]
     invoke(
         distill, "--preset", "tiny-distill", "--model", model, *common, "--out", out,
         "--text-teacher", tmp_path / "teacher" / "final",
         "--set", "distillation.critic_warmup=0", "--set", "distillation.critic_updates=1",
-        *(probing if name.startswith("tests.") else []),
+        *probing,
     )  # fmt: skip
     logged = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert any("single-student/loss" in line for line in logged)
+    measured = [line for line in logged if "validation/brightness" in line]
+    assert [line["update"] for line in measured] == [0, 2]
+    assert {line["validation/frames"] for line in measured} == {90.0}
+    assert len(list((out / "validation").glob("update-*/1.mp4"))) == 2
     invoke(
         distill, "--preset", "tiny-vanilla", "--model", model, "--continue-from", out, *common,
         "--out", tmp_path / "vanilla", "--set", "distillation.critic_updates=1",
@@ -173,6 +173,13 @@ def test_mistakes_are_told_with_the_way_out(tmp_path):
     assert "write component=folder" in refused(
         train, "--preset", "tiny-stage-1", *out, "--with", "transformer"
     )
+
+
+def test_every_command_of_the_page_names_a_preset():
+    page = Path(__file__).resolve().parents[3] / "docs" / "training.md"
+    named = set(re.findall(r"--preset ([\w-]+)", page.read_text()))
+    assert named <= set(training_presets())
+    assert len(named) > 10
 
 
 def test_presets_are_listed():

@@ -132,6 +132,11 @@ def make_task(kind):
     return pretraining_task(kind)
 
 
+def measure(clip):
+    """A probe: mean brightness and number of frames."""
+    return {"brightness": float(clip.frames.mean()), "frames": float(len(clip.frames))}
+
+
 def trained_values(loop):
     return {
         f"{trained.name}/{name}": whole(value).clone()
