@@ -6,6 +6,8 @@ Each command lives in a `*_cli.py` file and imports what it runs only when it ru
 import click
 
 from benchmarks.exchange_cli import export_list, import_list
+from benchmarks.mochabench_cli import mochabench
+from benchmarks.perf_cli import perf
 from benchmarks.run_cli import list_adapters, run
 from benchmarks.suite_cli import build, check, list_suites
 from eval.console import FriendlyGroup
@@ -27,5 +29,15 @@ def main() -> None:
     """  # noqa: D301  # \b keeps click from rewrapping the list
 
 
-for command in (list_suites, check, build, import_list, export_list, list_adapters, run):
+for command in (
+    list_suites,
+    check,
+    build,
+    import_list,
+    export_list,
+    list_adapters,
+    run,
+    mochabench,
+    perf,
+):
     main.add_command(command)

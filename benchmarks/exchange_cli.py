@@ -41,8 +41,8 @@ def import_list(
 ) -> None:  # fmt: skip
     """Read what other projects use as input into a suite folder.
 
-    FORM is mochabench, multitalk, infinitetalk, longcat, omniavatar, hallo3, echomimicv3, hunyuan,
-    emtd, folder or csv.
+    FORM is mochabench, prompts, multitalk, infinitetalk, longcat, omniavatar, hallo3, echomimicv3,
+    hunyuan, emtd, folder or csv.
     """
     from benchmarks.importers.forms import import_suite
     from benchmarks.importers.imported import Source

@@ -54,6 +54,7 @@ FORMS: Final[Mapping[str, Form]] = {
     form.name: form
     for form in (
         _form("mochabench", "MoChaBench's CSV of prompts", tables.read_mochabench, tables.write_mochabench),
+        _form("prompts", "one prompt per row, ids 01, 02, ...", tables.read_prompts, tables.write_prompts),
         _form("multitalk", "MultiTalk's JSON inputs", *_JSON),
         _form("infinitetalk", "InfiniteTalk's JSON inputs", *_JSON, image_key="cond_video"),
         _form("longcat", "LongCat-Video-Avatar's JSON inputs", *_JSON),

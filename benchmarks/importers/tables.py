@@ -188,6 +188,38 @@ def _mocha_tags(category: str, prompt: str) -> Tags:
     )
 
 
+def read_prompts(source: Source) -> Imported:
+    """Read one prompt per CSV row, without a header; ids are 01, 02, ... as in lists of clips."""
+    found = Imported()
+    rows = [row for row in csv.reader(io.StringIO("\n".join(read_lines(source.path)))) if any(row)]
+    for number, row in enumerate(rows, start=1):
+        place = f"{source.path}:{number}"
+        if len(row) != 1:
+            found.problems.append(f"{place}: {len(row)} cells, expected one; quote the prompt")
+            continue
+        prompt = row[0].strip()
+        found.cases.append(
+            Case(
+                id=f"{number:02d}",
+                prompt=prompt,
+                tags=Tags(language=language_of(prompt)),
+                image_needed="a reference picture",
+                source=place,
+                licence=source.licence,
+            )
+        )
+    return found
+
+
+def write_prompts(cases: Sequence[Case], out: Path, _options: Mapping[str, str]) -> Sequence[Path]:
+    """Write one prompt per row, in the order of the suite."""
+    text = io.StringIO()
+    writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
+    writer.writerows([case.prompt] for case in cases)
+    write_text(out / "prompts.csv", text.getvalue())
+    return [out / "prompts.csv"]
+
+
 def read_emtd(source: Source) -> Imported:
     """Read EMTD's list of clips: address and time span; the media are not part of it."""
     found = Imported()
