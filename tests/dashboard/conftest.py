@@ -68,18 +68,16 @@ PLAIN = Campaign(
 
 
 def fill_workspace(
-    root: Path, folder: Path, *, seconds: float = 2.0, rates: tuple[int, int] = (25, 25), **changes: Any
+    root: Path, folder: Path, *, seconds: float = 2.0, rates: tuple[int, int] = (25, 25),
+    clips: Path | None = None, **changes: Any,
 ) -> StoredCampaign:  # fmt: skip
     """A workspace with a suite, clips of two systems and one campaign."""
     workspace = Workspace(root)
-    for index, system in enumerate(SYSTEMS):
+    campaign = dataclasses.replace(PLAIN, **changes)
+    for index, system in enumerate(SYSTEMS if clips is None else ()):
         for case in CASES:
-            write_counted_clip(
-                folder / "clips" / system / f"{case}.mp4",
-                seconds=seconds,
-                seed=index,
-                rate=rates[index],
-            )
+            target = folder / "clips" / system / f"{case}.mp4"
+            write_counted_clip(target, seconds=seconds, seed=index, rate=rates[index])
     write_clip_sound(folder / "voice.mp4")
     image = folder / "face.png"
     Image.new("RGB", (96, 128), (180, 120, 90)).save(image)
@@ -87,11 +85,12 @@ def fill_workspace(
         name="wombat", version="1", asks="testing",
         cases=tuple(
             Case(id=case, prompt=PROMPT, image=image, speakers=(Speaker(audio=folder / "voice.mp4"),))
-            for case in CASES
+            for case in campaign.cases
         ),
     )  # fmt: skip
-    list(store_matches(workspace, match_source(folder / "clips", suite=suite), suite=suite))
-    campaign = dataclasses.replace(PLAIN, **changes)
+    list(
+        store_matches(workspace, match_source(clips or folder / "clips", suite=suite), suite=suite)
+    )
     with workspace.database.read() as connection:
         table = stored_clips(connection, campaign.suite)
     stored = create_campaign(workspace.database, campaign, clip_table=table, now=time.time())
@@ -296,12 +295,12 @@ class Rater:
 
 
 @pytest.fixture
-def join(browser: Any, server: Server) -> Iterator[Callable[..., Rater]]:
+def join(browser: Any, request: pytest.FixtureRequest) -> Iterator[Callable[..., Rater]]:
     """Open a browser as a new annotator."""
     opened: list[Rater] = []
 
     def enter(at: Server | None = None, **options: Any) -> Rater:
-        rater = Rater(browser, at or server, **options)
+        rater = Rater(browser, at or request.getfixturevalue("server"), **options)
         opened.append(rater)
         return rater
 
