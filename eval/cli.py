@@ -11,6 +11,7 @@ from eval.ingest_cli import ingest
 from eval.ratings.cli import ratings
 from eval.results_cli import compare, leaderboard, report
 from eval.score_cli import list_metrics, score
+from eval.sets_cli import sets
 from eval.weights_cli import weights
 
 
@@ -29,5 +30,5 @@ def main() -> None:
     """  # noqa: D301  # \b keeps click from rewrapping the list
 
 
-for command in (ingest, score, leaderboard, compare, report, list_metrics, weights, ratings):
+for command in (ingest, score, leaderboard, compare, report, list_metrics, sets, weights, ratings):
     main.add_command(command)
