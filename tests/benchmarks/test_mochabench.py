@@ -117,7 +117,7 @@ def test_clips_are_laid_beside_the_published_numbers(tmp_path: Path) -> None:
         "3,1p,1p\\3_cat.mp4,a,[1],3.0,9.0,True,4\n"
     )
     published = published_sync(path)
-    assert np.isnan(published.loc[1, "sync.distance"])
+    assert published["sync.distance"].isna().tolist() == [False, True, False]
     scores = pd.DataFrame(
         [
             {"case": f"1p.{name}", "metric": metric, "variant": "mocha", "value": value}
@@ -130,12 +130,13 @@ def test_clips_are_laid_beside_the_published_numbers(tmp_path: Path) -> None:
         ]
     )
     pairs = beside_published(scores, published)
-    found = agreement(pairs).set_index("metric")
-    assert found.loc["sync.confidence", ["clips", "both"]].tolist() == [3, 2]
-    assert found.loc["sync.confidence", "mean"] == pytest.approx(0.5)
-    assert found.loc["sync.confidence", "spearman"] == pytest.approx(1.0)
-    assert found.loc["sync.distance", "both"] == 1
-    assert np.isnan(found.loc["sync.distance", "spearman"])
+    found = agreement(pairs).set_index("metric").to_dict("index")
+    confidence, distance = found["sync.confidence"], found["sync.distance"]
+    assert (confidence["clips"], confidence["both"]) == (3, 2)
+    assert confidence["mean"] == pytest.approx(0.5)
+    assert confidence["spearman"] == pytest.approx(1.0)
+    assert distance["both"] == 1
+    assert np.isnan(distance["spearman"])
 
 
 def test_metrics_beside_people_carry_their_numbers() -> None:
@@ -147,7 +148,7 @@ def test_metrics_beside_people_carry_their_numbers() -> None:
             for system in ("MoCha", "aniportrait-square")
         ]
     )
-    row = human_beside_metrics(votes, scores).iloc[0]
+    row = human_beside_metrics(votes, scores).to_dict("records")[0]
     assert (row["clips"], row["items"]) == (4, 2)
 
 

@@ -68,11 +68,11 @@ def slow_adapter(tmp_path: Path) -> Path:
     return path
 
 
-def start(*arguments: str) -> "subprocess.Popen[bytes]":
+def start(*arguments: str, folder: Path = ROOT) -> "subprocess.Popen[bytes]":
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [sys.executable, "-m", "benchmarks", "run", *arguments],
-        cwd=ROOT,
+        cwd=folder,
         env=environment,
         start_new_session=True,
         stdout=subprocess.PIPE,
@@ -118,6 +118,28 @@ def test_a_run_killed_twice_ends_as_one_that_was_left_alone(
     before, after = results(alone), results(killed)
     assert len(before) == 8 * 4
     pd.testing.assert_frame_equal(before, after)
+
+
+@pytest.mark.multiprocess
+@pytest.mark.postgres
+def test_two_commands_share_one_database_and_one_folder(
+    tmp_path: Path, slow_adapter: Path, postgres_url: str
+) -> None:
+    suite = str(make_suite(tmp_path / "suite", 4))
+    space = tmp_path / "shared"
+    Workspace(space, postgres_url).database.close()
+    arguments = [suite, "--adapter", str(slow_adapter), "--no-score", "-w", str(space)]
+    commands = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        commands.append(start(*arguments, "--database", postgres_url, folder=tmp_path / name))
+    said = [command.communicate(timeout=300)[0].decode() for command in commands]
+    assert [command.returncode for command in commands] == [0, 0], said
+    with Workspace(space, postgres_url) as workspace:
+        clips = current_clips(workspace)
+    assert [row.clip.case for row in clips] == [f"c-{number}" for number in range(4)]
+    logs = [path.read_text().count("$ [") for path in space.glob("runs/*/*/*.log")]
+    assert logs == [1, 1, 1, 1]  # every case was rendered once, by one of the two
 
 
 def test_failed_cases_are_stored_and_counted_and_tried_again_on_demand(tmp_path: Path) -> None:
