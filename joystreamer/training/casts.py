@@ -10,10 +10,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from joystreamer.training.loop import Rates, Trained
 from joystreamer.training.lora import TEACHER, AdapterOptions, AdapterRoles
 from joystreamer.training.parallel import shard
 from joystreamer.training.precision import match_norms
+from joystreamer.training.task import Rates, Trained
 from joystreamer.training.teachers import AvatarConditions, avatar_velocity
 
 STUDENT, FAKE = "student", "fake"

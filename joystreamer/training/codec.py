@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from joystreamer.errors import InputError
 from joystreamer.training.batches import Batch
-from joystreamer.training.loop import Draws, Rates, Trained
+from joystreamer.training.task import Draws, Rates, Trained
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

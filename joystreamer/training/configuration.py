@@ -14,9 +14,10 @@ from joystreamer.errors import InputError
 from joystreamer.training.codec import CodecOptions
 from joystreamer.training.data import CacheOptions
 from joystreamer.training.distillation import DistillationOptions
-from joystreamer.training.loop import LoopOptions, Rates
+from joystreamer.training.loop import LoopOptions
 from joystreamer.training.lora import AdapterOptions
 from joystreamer.training.pretraining import PretrainingOptions
+from joystreamer.training.task import Rates
 
 Stage = Literal["codec", "foundation", "text-teacher", "stage-1", "stage-2", "distill"]
 Which = Literal["single", "high", "low", "joint"]

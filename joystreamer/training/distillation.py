@@ -25,7 +25,6 @@ from joystreamer.training.dmd import (
     student_loss,
 )
 from joystreamer.training.dmd_log import MatchingLog
-from joystreamer.training.loop import Draws, Trained
 from joystreamer.training.lora import TEACHER
 from joystreamer.training.randomness import normal, seeded
 from joystreamer.training.schedules import (
@@ -39,6 +38,7 @@ from joystreamer.training.schedules import (
     expert_run,
     student_timesteps,
 )
+from joystreamer.training.task import Draws, Trained
 from joystreamer.training.teachers import (
     AvatarConditions,
     Experts,

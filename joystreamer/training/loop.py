@@ -8,19 +8,18 @@ is one optimiser step of one network.
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor, nn
+from torch import Tensor
 
 from joystreamer.errors import InputError, JoyStreamerError
-from joystreamer.training.batches import Batch, BatchPlan, ClipSource
+from joystreamer.training.batches import BatchPlan, ClipSource
 from joystreamer.training.checkpoint import (
     CheckpointFolder,
     flatten_optimiser,
@@ -36,8 +35,10 @@ from joystreamer.training.parallel import (
     whole,
     wrap,
 )
+from joystreamer.training.progress import TrainingBar
 from joystreamer.training.randomness import per_sample, seeded
 from joystreamer.training.schedules import agree
+from joystreamer.training.task import Draws, Task, Validate
 
 
 class TrainingDiverged(JoyStreamerError):
@@ -93,90 +94,6 @@ class LoopOptions:
             raise InputError(f"ema_decay is {self.ema_decay}; give a number from 0 to below 1")
         if self.precision not in ("no", "bf16", "fp16"):
             raise InputError(f"precision is {self.precision!r}; choose one of no, bf16, fp16")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rates:
-    """Settings of one AdamW optimiser.
-
-    Attributes:
-        rate: Learning rate.
-        betas: Decay of the two moments.
-        weight_decay: Decoupled weight decay.
-    """
-
-    rate: float
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 0.01
-
-
-@dataclass(kw_only=True, slots=True)
-class Trained:
-    """A set of parameters with an optimiser of its own.
-
-    Attributes:
-        name: Of the role: `network`, `student`, `fake`.
-        network: The module that holds the parameters; roles may share one.
-        parameters: What trains, by name in the network.
-        rates: Of the optimiser.
-        averaged: Whether a moving average is kept.
-    """
-
-    name: str
-    network: nn.Module
-    parameters: dict[str, nn.Parameter]
-    rates: Rates
-    averaged: bool = True
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Draws:
-    """Sources of randomness of one micro-batch.
-
-    Attributes:
-        shared: The same on every process and in every micro-batch of an update, for decisions that
-            all must share (expert, exit step, dropping of history).
-        samples: One per sample, by its place in the global batch.
-    """
-
-    shared: torch.Generator
-    samples: list[torch.Generator]
-
-
-class Task(Protocol):
-    """What a stage of training is to the loop."""
-
-    trained: Sequence[Trained]
-
-    def phase(self, update: int) -> str:
-        """Name of the trained role that steps in this update."""
-        ...
-
-    def start(self, accelerator: Any, networks: Mapping[str, Any], *, sharded: bool) -> None:
-        """Take the wrapped networks by role, and bring (or shard) frozen ones to the device."""
-        ...
-
-    def loss(self, phase: str, batch: Batch, draws: Draws) -> tuple[Tensor, Mapping[str, float]]:
-        """Loss of a micro-batch and what to log about it."""
-        ...
-
-    def report(self, total: Callable[[Tensor], Tensor]) -> Mapping[str, float]:
-        """Further figures since the last report; `total` sums a tensor over processes."""
-        ...
-
-
-class Validate(Protocol):
-    """Measures samples: called with the number of finished updates, on the main process only.
-
-    Attributes:
-        stop: Whether a stop rule was broken; the run then goes back to its newest checkpoint.
-    """
-
-    stop: bool
-
-    def __call__(self, update: int) -> Mapping[str, float]:
-        """Figures to log, with averaged weights in place."""
-        ...
 
 
 class TrainingLoop:
@@ -477,25 +394,4 @@ class TrainingLoop:
             partial.replace(log)
 
     def _progress(self, end: int) -> Any:
-        return _Bar(end, self.done, shown=self.accelerator.is_main_process)
-
-
-class _Bar:
-    """A progress bar that is silent on all but the main process."""
-
-    def __init__(self, end: int, done: int, *, shown: bool) -> None:
-        self.bar = Progress(
-            TextColumn("training"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            disable=not shown,
-        )
-        self.job = self.bar.add_task("training", total=end, completed=done)
-
-    def __enter__(self) -> Callable[[int], None]:
-        self.bar.start()
-        return lambda done: self.bar.update(self.job, completed=done)
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.stop()
+        return TrainingBar(end, self.done, shown=self.accelerator.is_main_process)

@@ -19,10 +19,11 @@ from joystreamer.training.flow_matching import (
     STAGE_2_PARAMETERS,
     ConditionDropout,
 )
-from joystreamer.training.loop import LoopOptions, Rates
+from joystreamer.training.loop import LoopOptions
 from joystreamer.training.lora import AdapterOptions
 from joystreamer.training.pretraining import PretrainingOptions
 from joystreamer.training.schedules import AVATAR_BOUNDARY, TauSchedule, expert_run
+from joystreamer.training.task import Rates
 
 PAPER_RATE = 2e-5  # Sec. 4.1, pretraining
 PAPER_DISTILLATION_RATE = 1e-5  # Sec. 4.1, post-training with LoRA

@@ -24,10 +24,10 @@ from joystreamer.training.flow_matching import (
     noise_batch,
     select_parameters,
 )
-from joystreamer.training.loop import Draws, Rates, Trained
 from joystreamer.training.precision import keep_masters, match_norms
 from joystreamer.training.randomness import normal
 from joystreamer.training.schedules import TauSchedule
+from joystreamer.training.task import Draws, Rates, Trained
 from joystreamer.training.teachers import (
     AvatarConditions,
     TextTeacherConditions,

@@ -7,9 +7,9 @@ from joystreamer.errors import InputError
 from joystreamer.training.casts import FullCast
 from joystreamer.training.distillation import DistillationOptions, DistillationTask
 from joystreamer.training.dmd import Guidance
-from joystreamer.training.loop import Draws, Rates
 from joystreamer.training.randomness import per_sample, seeded
 from joystreamer.training.schedules import TEXT_TEACHER_BOUNDARY, expert_run
+from joystreamer.training.task import Draws, Rates
 from joystreamer.training.teachers import Experts
 from tests.joystreamer.training.tiny_runs import (
     RandomClips,

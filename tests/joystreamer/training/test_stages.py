@@ -7,7 +7,6 @@ import torch
 
 from joystreamer.errors import InputError, MissingWeights
 from joystreamer.training.casts import STUDENT, SharedCast
-from joystreamer.training.loop import Rates
 from joystreamer.training.lora import AdapterOptions
 from joystreamer.training.presets import training_preset
 from joystreamer.training.stages import (
@@ -18,6 +17,7 @@ from joystreamer.training.stages import (
     trained_component,
     widen_input,
 )
+from joystreamer.training.task import Rates
 from joystreamer.training.teachers import AvatarConditions
 from tests.joystreamer.training.tiny_runs import RandomClips, network
 

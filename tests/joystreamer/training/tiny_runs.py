@@ -20,12 +20,13 @@ from joystreamer.training.flow_matching import (
     STAGE_1_PARAMETERS,
     STAGE_2_PARAMETERS,
 )
-from joystreamer.training.loop import LoopOptions, Rates, TrainingLoop
+from joystreamer.training.loop import LoopOptions, TrainingLoop
 from joystreamer.training.lora import AdapterOptions, refuse_sharded_adapters
 from joystreamer.training.parallel import make_accelerator, whole
 from joystreamer.training.pretraining import FlowMatchingTask, PretrainingOptions
 from joystreamer.training.randomness import seeded
 from joystreamer.training.schedules import TEXT_TEACHER_BOUNDARY
+from joystreamer.training.task import Rates
 from joystreamer.training.teachers import Experts
 
 LATENTS, SIDE, TEXT_TOKENS, TEXT_DIM = 19, 4, 6, 32
