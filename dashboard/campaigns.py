@@ -2,6 +2,7 @@
 
 import time
 
+import pandas as pd
 import streamlit as st
 
 from dashboard.identity import require
@@ -37,7 +38,10 @@ def show_campaign(stored: StoredCampaign) -> None:
         state.done / state.total if state.total else 0.0,
         text=f"{state.done} of {state.total} pairs answered",
     )
-    st.dataframe(state.seats, hide_index=True)
+    seats = state.seats[state.seats["rater"] != ""].drop(columns="seat")
+    seen = pd.to_datetime(pd.to_numeric(seats["last_seen"]), unit="s", utc=True)
+    st.dataframe(seats.assign(last_seen=seen), hide_index=True)
+    st.caption(f"{len(state.seats) - len(seats)} of {len(state.seats)} seats are free.")
     if not state.flags.empty:
         st.caption("Flagged pairs")
         st.dataframe(state.flags, hide_index=True)

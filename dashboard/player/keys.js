@@ -11,6 +11,9 @@ export function bindKeys(actions, signal) {
     const typing = tag === "TEXTAREA" || tag === "SELECT" || target?.isContentEditable ||
       (tag === "INPUT" && !["range", "button"].includes(target.type));
     if (typing) {
+      const leaves = event.key === "Escape" || (event.key === "Enter" && tag === "INPUT");
+      const inside = event.composedPath().some((node) => node.tagName === "DIALOG");
+      if (event.type === "keydown" && leaves && !inside) actions.leaveField();
       if (event.key !== "Escape") event.stopImmediatePropagation();
       return;
     }

@@ -121,9 +121,6 @@ class Rating {
     // A clicked button keeps no focus, or the next space would press it again instead of playing.
     this.root.addEventListener("click", (event) => event.detail > 0 && event.target.closest("button") && !event.target.closest("dialog") && this.root.focus({ preventScroll: true }), { signal });
     for (const dialog of [this.help, this.flags]) dialog.addEventListener("close", () => this.root.focus({ preventScroll: true }), { signal });
-    this.comment.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" || event.key === "Escape") this.root.focus({ preventScroll: true });
-    }, { signal });
     this.keeping = setInterval(() => this.keepDraft(), 2000);
     globalThis.addEventListener("pagehide", () => this.keepDraft(), { signal });
     document.addEventListener("visibilitychange", () => this.clockHidden(), { signal });
@@ -148,6 +145,7 @@ class Rating {
       a: () => stage.hear("left"),
       d: () => stage.hear("right"),
       "?": () => this.help.showModal(),
+      leaveField: () => this.root.focus({ preventScroll: true }),
     };
     for (let digit = 0; digit <= answers.steps.length; digit += 1) actions[String(digit)] = (event) => !event.repeat && this.digit(digit);
     return actions;
