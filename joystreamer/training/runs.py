@@ -257,6 +257,8 @@ def _plan_distillation(preset: TrainingPreset) -> list[str]:
         f"student exits {exits}; tau {max(tau.low, tau.minimum):g} to "
         f"{min(tau.high, tau.maximum):g}, {above:.1f} % of it above {guidance.threshold:g}",
     ]
+    if guidance.dynamic == "tau" and above == 0:
+        lines.append("  note: the dynamic scale never acts in this run")
     for where, weights in guidance.weights().items():
         named = {
             "N (negative, no audio)": weights.negative,

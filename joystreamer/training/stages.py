@@ -270,6 +270,9 @@ def save_result(task: Any, preset: TrainingPreset, pipeline: Any, folder: Path, 
             name: network if name == "vae" else plain_network(network, _dtype(preset))
             for name, network in networks.items()
         }
+        if preset.stage == "foundation":  # history begins as what the trained network knows
+            for network in plain.values():
+                network.frame_pack.start_from_patch_embedding(network.patch_embedding)
         if not writes:
             return folder
         folder.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 from joystreamer.errors import InputError
@@ -13,6 +14,7 @@ from joystreamer.media.writing import write_clip
 from joystreamer.pipeline import JoyStreamerPipeline
 from joystreamer.training.commands import TRAINING_COMMANDS, distill, train
 from joystreamer.training.presets import training_presets
+from joystreamer.training.stages import load_transformer
 
 
 def film(path: Path, seed: int = 0, frames: int = 90, side: int = 40) -> None:
@@ -67,6 +69,8 @@ def test_every_tiny_stage_runs_from_one_film_to_a_distilled_student(manifest, tm
         out = tmp_path / stage
         invoke(train, "--preset", f"tiny-{stage}", "--model", model, *common, "--out", out)
         if stage == "foundation":
+            made = load_transformer(out / "final" / "transformer", torch.float32)
+            assert torch.equal(made.frame_pack.proj.weight, made.patch_embedding.weight)
             invoke(
                 train, "--preset", "tiny-text-teacher", "--model", out / "final", *common,
                 "--out", tmp_path / "teacher",
@@ -118,6 +122,7 @@ def test_the_dry_run_of_a_paper_preset_tells_plan_memory_and_weights():
     assert "one frozen base (audio teacher, student, fake score)" in text
     low = invoke(distill, "--preset", "paper-distill-low", "--dry-run", "--out", "x")
     assert "student exits 833.3, 625.0; tau 20 to 875, 0.0 % of it above 950" in low
+    assert "note: the dynamic scale never acts in this run" in low
 
 
 def test_the_dry_run_says_when_the_text_teacher_has_no_weight():
