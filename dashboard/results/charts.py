@@ -101,3 +101,38 @@ def _forest(
             alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(strokeDash=[4, 3]).encode(x="x:Q")
         )
     return alt.layer(*layers).properties(height=max(80, _ROW * len(order)), width="container")
+
+
+def steps_chart(table: pd.DataFrame, column: Column, selected: tuple[str, int], name: str) -> Any:
+    """A metric over training steps: a line and a band per run, a dashed line at the selected step.
+
+    Args:
+        table: What `dashboard.results.checkpoints.steps_table` returned.
+        column: The metric.
+        selected: Family and step of the marked checkpoint.
+        name: Its name.
+    """
+    unit = column.metric.unit or "value"
+    step = alt.X("step:Q", title="training step", axis=alt.Axis(tickCount=6, format=",d"))
+    # Runs differ in colour and in the shape of their points.
+    colour = alt.Color("run:N", legend=alt.Legend(orient="top", title=None))
+    scale = alt.Scale(zero=False, nice=True)
+    tips = ["checkpoint", "step", "mean", "low", "high", "n", "coverage", "against selected"]
+    known = table.dropna(subset="mean")
+    band = alt.Chart(known.dropna(subset="low")).mark_area(opacity=0.15).encode(
+        x=step, y=alt.Y("low:Q", title=unit, scale=scale), y2="high:Q", color=colour
+    )  # fmt: skip
+    bars = alt.Chart(known.dropna(subset="low")).mark_rule().encode(
+        x=step, y="low:Q", y2="high:Q", color=colour
+    )  # fmt: skip
+    line = alt.Chart(known).mark_line().encode(x=step, y=alt.Y("mean:Q", scale=scale), color=colour)
+    points = alt.Chart(known).mark_point(filled=True, size=60, opacity=1).encode(
+        x=step, y="mean:Q", color=colour, shape=alt.Shape("run:N", legend=None), tooltip=tips
+    )  # fmt: skip
+    family, at = selected
+    mark = pd.DataFrame({"step": [at], "text": [f"{name} ({family})"]})
+    rule = alt.Chart(mark).mark_rule(strokeDash=[5, 4]).encode(x="step:Q", tooltip="text:N")
+    ring = alt.Chart(known[(known["run"] == family) & (known["step"] == at)]).mark_point(
+        size=240, strokeWidth=2, filled=False
+    ).encode(x=step, y="mean:Q", tooltip=tips)  # fmt: skip
+    return alt.layer(band, bars, line, points, rule, ring).properties(height=230)

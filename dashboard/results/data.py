@@ -8,7 +8,9 @@ every click. Knows no widget.
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -30,7 +32,7 @@ from eval.store.scores import score_table, spec_descriptions
 from eval.store.workspace import Workspace
 from joystreamer.errors import InputError
 
-PATIENCE_MS: Final = 2_000
+PATIENCE_S: Final = 2.0
 """How long a page waits for a locked database before it says so; commands wait a minute."""
 
 METRICS: Final[dict[str, Metric]] = {
@@ -87,33 +89,42 @@ def store_state(workspace: Workspace) -> StoreState:
     """Ask the store what it holds.
 
     Raises:
-        InputError: The database is gone, locked for longer than `PATIENCE_MS`, or does not answer.
+        InputError: The database is gone, locked for longer than `PATIENCE_S`, or does not answer.
     """
     database = workspace.database
-    if database.is_sqlite and not Path(database.url.database or "").is_file():
-        raise InputError(
-            f"the database {database.name} is not there; restore the file, or start the dashboard on "
-            "another workspace with --workspace"
-        )
+    if database.is_sqlite:
+        _require_answer(Path(database.url.database or ""), database.name)
     with database.read() as connection:
-        if database.is_sqlite:
-            usual = connection.exec_driver_sql("PRAGMA busy_timeout").scalar()
-            connection.exec_driver_sql(f"PRAGMA busy_timeout={PATIENCE_MS}")
-        try:
-            newest = [
-                int(connection.execute(select(func.max(table.c.id))).scalar() or 0)
-                for table in (scores, clips, runs)
-            ]
-            digests = connection.execute(select(suites.c.digest).order_by(suites.c.name)).scalars()
-            text = " ".join(digests)
-        finally:
-            if database.is_sqlite:
-                connection.exec_driver_sql(f"PRAGMA busy_timeout={int(usual or 0)}")
+        newest = [
+            int(connection.execute(select(func.max(table.c.id))).scalar() or 0)
+            for table in (scores, clips, runs)
+        ]
+        digests = connection.execute(select(suites.c.digest).order_by(suites.c.name)).scalars()
+        text = " ".join(digests)
     score, clip, run = newest
     return StoreState(
         workspace=f"{workspace.id} {database.name}", score=score, clip=clip, run=run,
         suites=hashlib.sha256(text.encode()).hexdigest(),
     )  # fmt: skip
+
+
+def _require_answer(path: Path, name: str) -> None:
+    """Ask a SQLite file for an answer, by a connection of its own that does not wait for a minute."""
+    if not path.is_file():
+        raise InputError(
+            f"the database {name} is not there; restore the file, or start the dashboard on another "
+            "workspace with --workspace"
+        )
+    try:
+        with closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=PATIENCE_S)
+        ) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        raise InputError(
+            f"the database {name} does not answer ({error}); check that no other program locks it and "
+            "that its disk has room, then try again"
+        ) from error
 
 
 @st.cache_resource(max_entries=_KEPT_TABLES, show_spinner=False)
@@ -204,19 +215,19 @@ def narrowed(table: pd.DataFrame, filters: Filters) -> pd.DataFrame:
 
 
 @st.cache_resource(max_entries=_KEPT_TABLES, show_spinner=False)
-def systems_at(_workspace: Workspace, state: StoreState) -> dict[str, System]:
+def systems_at(_workspace: Workspace, state: StoreState) -> dict[str, System]:  # noqa: ARG001 - the cache's key
     """Every system by name."""
     return all_systems(_workspace)
 
 
 @st.cache_resource(max_entries=_KEPT_TABLES, show_spinner=False)
-def clips_at(_workspace: Workspace, state: StoreState) -> tuple[StoredClip, ...]:
+def clips_at(_workspace: Workspace, state: StoreState) -> tuple[StoredClip, ...]:  # noqa: ARG001 - the cache's key
     """Every clip that counts."""
     return tuple(current_clips(_workspace))
 
 
 @st.cache_resource(max_entries=_KEPT_TABLES, show_spinner=False)
-def cases_at(_workspace: Workspace, state: StoreState) -> dict[tuple[str, str], StoredCase]:
+def cases_at(_workspace: Workspace, state: StoreState) -> dict[tuple[str, str], StoredCase]:  # noqa: ARG001 - the cache's key
     """Every case by (suite, id)."""
     return all_cases(_workspace)
 

@@ -45,7 +45,7 @@ FIRST_ROW: Final = "(first row)"
 
 def show(workspace: Workspace) -> None:
     """Draw the page."""
-    st.title("Leaderboard")
+    st.header("Leaderboard", anchor=False)
     with told_in_words():
         state = store_state(workspace)
         without_scores(workspace, state)
@@ -54,8 +54,11 @@ def show(workspace: Workspace) -> None:
         view, shown = _choose(workspace, state, snapshot)
         board = board_of(workspace, state, view)
     _pin_notice(board, snapshot)
-    st.caption(board_title(board))
-    columns = _choose_columns(board)
+    left, right = st.columns([5, 2], vertical_alignment="center")
+    with left:
+        st.caption(board_title(board))
+    with right:
+        columns = _choose_columns(board)
     notes = checkpoints_tried(systems_at(workspace, state))
     with told_in_words():
         picked = draw_board(board, columns, shown, notes, "board")
@@ -157,7 +160,7 @@ def _published(board: Board) -> None:
 
 def _detail(board: Board, picked: str) -> None:
     """One metric: every case, means, intervals and differences, and the same as a table."""
-    st.subheader("One metric in detail")
+    st.subheader("One metric in detail", anchor=False)
     names = [column.name for column in board.measured]
     if picked in names and st.session_state.get("board_picked") != picked:
         st.session_state["board_picked"] = picked
@@ -202,7 +205,7 @@ def _take_away(
     workspace: Workspace, state: StoreState, view: View, board: Board, snapshot: int
 ) -> None:
     """Files and a link that keep these numbers."""
-    st.subheader("Take away")
+    st.subheader("Take away", anchor=False)
     pinned = replace(view, snapshot=snapshot)
     stem = f"leaderboard-{snapshot}"
     report = partial(exports.report_bytes, workspace, state, pinned, workspace.root.name)

@@ -37,7 +37,7 @@ def measures(specs: Sequence[str] = SPECS) -> list[Measure]:
 
 def fill(
     root: Path, *, systems: Sequence[System] = SYSTEMS, cases: int = 12, specs: Sequence[str] = SPECS,
-    seed: int = 0, posters: bool = True, nulls: float = 0.05,
+    seed: int = 0, posters: bool = True, nulls: float = 0.05, effect: float = 0.5,
 ) -> Workspace:  # fmt: skip
     """Make a workspace in which every system answered every case, each a little better than the one before."""
     workspace = Workspace(root)
@@ -71,7 +71,7 @@ def fill(
                     ),
                     poster=workspace.posters.add_bytes(poster(number), ".jpg") if posters else "",
                 )  # fmt: skip
-    score_all(workspace, specs=specs, seed=seed, nulls=nulls)
+    score_all(workspace, specs=specs, seed=seed, nulls=nulls, effect=effect)
     return workspace
 
 
@@ -86,6 +86,7 @@ def poster(number: int) -> bytes:
 def score_all(
     workspace: Workspace, *, specs: Sequence[str] = SPECS, seed: int = 0, nulls: float = 0.05,
     version: int | None = None, of_systems: Sequence[str] = (), only: int | None = None,
+    effect: float = 0.5,
 ) -> None:  # fmt: skip
     """Store made-up outcomes of every open unit, as the runner would.
 
@@ -97,6 +98,7 @@ def score_all(
         version: Another version of the measures' code, so that the specification differs.
         of_systems: Only these systems; empty for all.
         only: Stop after so many clips, as a killed run would.
+        effect: By how much each system is better than the one before it, by name.
     """
     chosen = measures(specs)
     if version is not None:
@@ -124,7 +126,7 @@ def score_all(
                 )
                 report.nulls["no_face"] += 1
                 continue
-            step = 0.5 * names.index(clip.system) * (-1 if metric.better == "lower" else 1)
+            step = effect * names.index(clip.system) * (-1 if metric.better == "lower" else 1)
             value = 6 + difficulty + step + 0.4 * generator.normal()
             times = np.arange(5) / 5
             series = {"curve": Series(times_s=times, values=value + np.sin(times), unit="")}

@@ -1,0 +1,315 @@
+"""Cases: what got worse first, then what is broken or mended, what failed and why, and every case with its picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.results import exports
+from dashboard.results.data import (
+    StoreState,
+    View,
+    cases_at,
+    choices_at,
+    comparison_of,
+    narrowed,
+    posters_at,
+    scores_at,
+    store_state,
+    systems_at,
+)
+from dashboard.results.filters import Filters, choose_filters
+from dashboard.results.permalinks import pinned_snapshot
+from dashboard.results.regressions import Regression, default_pair, worst_losses
+from dashboard.results.states import follow, told_in_words, without_scores
+from eval.leaderboard import Comparison
+from eval.leaderboard.comparison import CaseChange
+from eval.report.wording import MARKS, VERDICTS, bounds, explain, number, p_value, signed
+from eval.store.workspace import Workspace
+
+PER_PAGE: Final = 12
+"""Cases shown at once."""
+
+_WIDE: Final = 3
+"""Cases beside each other."""
+
+
+def show(workspace: Workspace) -> None:
+    """Draw the page."""
+    st.header("Cases", anchor=False)
+    with told_in_words():
+        state = store_state(workspace)
+        without_scores(workspace, state)
+        snapshot = pinned_snapshot(st.query_params.to_dict())
+        choices = choices_at(workspace, state, snapshot)
+        first, second, filters, corner = _choose(workspace, state, choices)
+        view = View(filters=filters, snapshot=snapshot)
+        posters = posters_at(workspace, state)
+        pages: list[tuple[str, Callable[[], None]]] = []
+        if first and second:
+            with corner:
+                limits = _limits(workspace, state, view, first, second)
+            found = comparison_of(workspace, state, view, first, second, limits)
+            pages = [
+                ("Regressions", lambda: _regressions(workspace, state, found, posters)),
+                (
+                    f"Newly broken ({len(found.broken)})",
+                    lambda: _changes(found, found.broken, posters, "broken"),
+                ),
+                (
+                    f"Newly fixed ({len(found.fixed)})",
+                    lambda: _changes(found, found.fixed, posters, "fixed"),
+                ),
+            ]
+        else:
+            st.info(
+                "With a second system this page shows regressions first. Add one with "
+                "`python -m eval ingest` and `python -m eval score`."
+            )
+        pages += [
+            ("Failures", lambda: _failures(workspace, state, view)),
+            ("All cases", lambda: _grid(workspace, state, view, posters)),
+        ]
+        for tab, (_, draw) in zip(st.tabs([title for title, _ in pages]), pages, strict=True):
+            with tab:
+                draw()
+        if first and second:
+            _summary(found)
+    if snapshot is None:
+        follow(workspace, state)
+
+
+def _choose(
+    workspace: Workspace, state: StoreState, choices: Mapping[str, tuple[str, ...]]
+) -> tuple[str, str, Filters, Any]:
+    """Show the widgets; return candidate, reference, filters, and a place for one more widget.
+
+    Names are '' with a single system.
+    """
+    names = list(choices["systems"])
+    left, middle, corner, right = st.columns([3, 3, 2, 2], vertical_alignment="bottom")
+    with right:
+        filters = choose_filters(choices, leave_out=("systems", "published"))
+    if len(names) < 2:
+        return "", "", filters, corner
+    candidate, reference = default_pair(names, systems_at(workspace, state))
+    with left:
+        first = st.selectbox(
+            "Candidate", names, index=names.index(candidate), key="candidate", bind="query-params"
+        )
+    with middle:
+        others = [name for name in names if name != first]
+        second = st.selectbox(
+            "Against", others, index=others.index(reference) if reference in others else 0,
+            key="against", bind="query-params", help="Usually the checkpoint before.",
+        )  # fmt: skip
+    return str(first), str(second), filters, corner
+
+
+def _limits(
+    workspace: Workspace, state: StoreState, view: View, first: str, second: str
+) -> tuple[tuple[str, float], ...]:
+    """Let the visitor set a threshold that a metric must not cross; return it, or nothing."""
+    with st.popover("Threshold", icon=":material/rule:", width="stretch"):
+        st.caption("Count a case as broken when a metric crosses this value.")
+        columns = comparison_of(workspace, state, view, first, second).columns
+        names = [column.metric.name for column in columns if column.metric.better != "neither"]
+        if not names:
+            st.caption("No metric here has a direction.")
+            return ()
+        left, right = st.columns(2)
+        name = left.selectbox("Metric", list(dict.fromkeys(names)), key="threshold_metric")
+        value = right.number_input(
+            "Threshold", value=None, key="threshold", placeholder="none", format="%g"
+        )
+        st.caption(
+            "Without one, a case is broken when the candidate has no value and the other has."
+        )
+    return () if value is None else ((str(name), float(value)),)
+
+
+def _summary(found: Comparison) -> None:
+    """One line per metric: the paired difference, its interval and mark."""
+    rows = []
+    for row in found.rows:
+        contrast = row.contrast
+        interval = contrast.interval
+        rows.append(
+            {
+                "metric": row.column, found.first: number(row.first_mean),
+                found.second: number(row.second_mean, row.first_mean),
+                "difference": f"{signed(contrast.mean)} {MARKS[contrast.verdict]}".strip(),
+                "95 % interval": bounds(interval, contrast.mean, with_sign=True) if interval and contrast.mean is not None else "",
+                "common cases": contrast.n, "p (Holm)": p_value(contrast.adjusted_p),
+                "verdict": VERDICTS[contrast.verdict],
+            }
+        )  # fmt: skip
+    with st.expander(
+        f"{found.first} against {found.second}, metric by metric", icon=":material/balance:"
+    ):
+        st.dataframe(rows, hide_index=True, width="stretch")
+        st.download_button(
+            "CSV", lambda: exports.csv_bytes(found), f"{found.first}-against-{found.second}.csv",
+            "text/csv", on_click="ignore", icon=":material/download:",
+        )  # fmt: skip
+
+
+def _regressions(
+    workspace: Workspace,
+    state: StoreState,
+    found: Comparison,
+    posters: Mapping[tuple[str, str, str], Path],
+) -> None:
+    """The worst paired losses, case by case."""
+    metrics = ["all metrics", *dict.fromkeys(change.column for change in found.losses)]
+    left, right = st.columns([3, 5], vertical_alignment="bottom")
+    metric = left.selectbox("Ordered by", metrics, key="loss_metric")
+    worst = worst_losses(found, None if metric == "all metrics" else str(metric))
+    if not worst:
+        st.success(f"{found.first} loses to {found.second} on no case.", icon=":material/check:")
+        return
+    right.caption(
+        f"{len(worst)} cases on which {found.first} loses, worst first. Losses are ordered by the spread of "
+        "their metric's differences (sd), since units do not compare."
+    )
+    prompts = cases_at(workspace, state)
+
+    def card(item: Regression) -> None:
+        record = prompts.get((item.suite, item.case))
+        _pair_of_posters(posters, (found.first, found.second), item.suite, item.case)
+        st.markdown(f"**{_plain(item.case)}**")
+        if record and record.record.get("prompt"):
+            st.caption(_plain(str(record.record["prompt"])[:160]))
+        for change, spread in item.losses[:3]:
+            st.caption(
+                f"▼ {change.column}: {number(change.first)} against {number(change.second, change.first)} "
+                f"(loses {number(change.loss)}, {spread:.1f} sd)"
+            )
+        if len(item.losses) > 3:
+            st.caption(f"and {len(item.losses) - 3} more metrics")
+
+    _cards(worst, card, "worst")
+    with st.expander("The same as a table"):
+        st.dataframe(
+            pd.DataFrame(
+                [
+                    {"case": item.case, "suite": item.suite, "metric": change.column, found.first: change.first,
+                     found.second: change.second, "loss": change.loss, "loss in sd": spread}
+                    for item in worst for change, spread in item.losses
+                ]
+            ),
+            hide_index=True, width="stretch",
+        )  # fmt: skip
+
+
+def _changes(
+    found: Comparison,
+    changes: Sequence[CaseChange],
+    posters: Mapping[tuple[str, str, str], Path],
+    key: str,
+) -> None:
+    """Cases that one system passes and the other does not."""
+    if not changes:
+        st.success("None.", icon=":material/check:")
+        return
+    by_case: dict[tuple[str, str], list[CaseChange]] = {}
+    for change in changes:
+        by_case.setdefault((change.suite, change.case), []).append(change)
+
+    def card(item: tuple[tuple[str, str], list[CaseChange]]) -> None:
+        (suite, case), lost = item
+        _pair_of_posters(posters, (found.first, found.second), suite, case)
+        st.markdown(f"**{_plain(case)}**")
+        for change in lost[:4]:
+            why = explain(change.why) if not change.why.startswith("crosses") else change.why
+            st.caption(
+                f"{change.column}: {number(change.first)} against {number(change.second)} ({why})"
+            )
+
+    _cards(sorted(by_case.items(), key=lambda item: (-len(item[1]), item[0])), card, key)
+
+
+def _failures(workspace: Workspace, state: StoreState, view: View) -> None:
+    """Scores without a value: how many by reason, and each with its message."""
+    table = narrowed(scores_at(workspace, state, view.snapshot), View(filters=view.filters).filters)
+    lost = table[table["reason"].notna() & (table["kind"] != "published")]
+    if lost.empty:
+        st.success("Every score has a value.", icon=":material/check:")
+        return
+    counts = lost.groupby(["reason", "system"]).size().unstack("system", fill_value=0)
+    counts.insert(0, "what it means", [explain(str(reason)) for reason in counts.index])
+    st.dataframe(counts.reset_index(), hide_index=True, width="stretch")
+    shown = lost[["reason", "message", "system", "suite", "case", "metric", "variant"]]
+    st.caption(f"{len(lost):,} scores without a value, of {len(table):,}.")
+    st.dataframe(
+        shown.sort_values(["reason", "metric", "case", "system"]), hide_index=True, width="stretch"
+    )
+
+
+def _grid(
+    workspace: Workspace,
+    state: StoreState,
+    view: View,
+    posters: Mapping[tuple[str, str, str], Path],
+) -> None:
+    """Every case with the picture of each system, and all its values on demand."""
+    table = narrowed(scores_at(workspace, state, view.snapshot), view.filters)
+    local = table[table["kind"] != "published"]
+    keys = sorted({(str(s), str(c)) for s, c in zip(local["suite"], local["case"], strict=True)})
+    names = [f"{case} ({suite})" if suite else case for suite, case in keys]
+    chosen = st.selectbox("Case", names, key="case_shown")
+    suite, case = keys[names.index(chosen)]
+    rows = local[(local["suite"] == suite) & (local["case"] == case)]
+    record = cases_at(workspace, state).get((suite, case))
+    if record and record.record.get("prompt"):
+        st.markdown(_plain(str(record.record["prompt"])))
+    systems = sorted(rows["system"].unique())
+    for place, system in zip(st.columns(max(len(systems), _WIDE)), systems, strict=False):
+        with place:
+            _poster(posters.get((system, suite, case)), system)
+    values = rows.assign(metric=rows["metric"] + "/" + rows["variant"])
+    wide = values.pivot_table(
+        index="metric", columns="system", values="value", aggfunc="mean", sort=False
+    )
+    st.dataframe(wide.reset_index(), hide_index=True, width="stretch")
+
+
+def _cards(items: Sequence[Any], draw: Callable[[Any], None], key: str) -> None:
+    """Draw items as cards, a page at a time."""
+    pages = -(-len(items) // PER_PAGE)
+    page = min(int(st.session_state.get(f"page_{key}") or 1), pages)
+    shown = items[(page - 1) * PER_PAGE : page * PER_PAGE]
+    for start in range(0, len(shown), _WIDE):
+        places = st.columns(_WIDE)
+        for place, item in zip(places, shown[start : start + _WIDE], strict=False):
+            with place, st.container(border=True):
+                draw(item)
+    if pages > 1:
+        st.number_input(f"Page of {pages}", 1, pages, page, key=f"page_{key}", width=160)
+
+
+def _pair_of_posters(
+    posters: Mapping[tuple[str, str, str], Path], systems: tuple[str, str], suite: str, case: str
+) -> None:
+    for place, system in zip(st.columns(2), systems, strict=True):
+        with place:
+            _poster(posters.get((system, suite, case)), system)
+
+
+def _poster(path: Path | None, system: str) -> None:
+    """A clip's picture with its system's name."""
+    if path is None:
+        st.caption(f"{_plain(system)}: no picture")
+    else:
+        st.image(str(path), caption=system, width="stretch")
+
+
+def _plain(text: str) -> str:
+    """Text in which Markdown's signs mean nothing."""
+    for sign in ("\\", "*", "_", "[", "]", "`", "$", "#", "<", ":"):
+        text = text.replace(sign, f"\\{sign}")
+    return text
