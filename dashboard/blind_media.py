@@ -65,6 +65,7 @@ class BlindMedia:
     def __init__(self, workspace: Workspace) -> None:
         self._originals = workspace.media
         self._folder = workspace.root / "blind"
+        self._failed: set[Path] = set()
         self._making = threading.Lock()  # one encoder at a time: pages stay responsive
 
     def clip(self, digest: str, box: tuple[int, int]) -> BlindClip:
@@ -84,9 +85,10 @@ class BlindMedia:
 
         return _facts(self._made(name, ".mp4", write))
 
-    def has_clip(self, digest: str, box: tuple[int, int]) -> bool:
-        """Whether a clip is ready, so that asking for it takes no time."""
-        return self._path(f"clip {digest} {box[0]}x{box[1]} {LOUDNESS_LUFS}", ".mp4").is_file()
+    def is_settled(self, digest: str, box: tuple[int, int]) -> bool:
+        """Whether a clip is ready, or known to be damaged, so that asking for it takes no time."""
+        path = self._path(f"clip {digest} {box[0]}x{box[1]} {LOUDNESS_LUFS}", ".mp4")
+        return path in self._failed or path.is_file()
 
     def image(self, digest: str) -> Path:
         """A reference image as JPEG without metadata, its longer side at most `IMAGE_SIDE` pixels.
@@ -145,9 +147,17 @@ class BlindMedia:
         if not path.is_file():
             with self._making:
                 if not path.is_file():
-                    with written_atomically(path) as temporary:
-                        write(temporary)
+                    self._make(path, write)
         return path
+
+    def _make(self, path: Path, write: Callable[[Path], None]) -> None:
+        try:
+            with written_atomically(path) as temporary:
+                write(temporary)
+        except InputError:
+            self._failed.add(path)
+            raise
+        self._failed.discard(path)
 
 
 @lru_cache(maxsize=4096)

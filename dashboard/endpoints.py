@@ -9,7 +9,8 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -24,14 +25,16 @@ from dashboard.visitors import annotator_of, require_same_origin, session_of, st
 from dashboard.work import (
     describe_campaign,
     find_pair,
-    next_work,
     open_medium,
     pair_for_browser,
-    prepare_ahead,
+    prepare,
     progress_for_browser,
+    reserve,
+    tell_work,
 )
 from eval.ratings.refusals import NotAllowed
 from eval.ratings.saving import save, undo
+from eval.ratings.serving import Assignment
 from joystreamer.errors import InputError
 
 MAX_BODY: Final = 65_536
@@ -69,82 +72,96 @@ def show_clip(request: Request) -> Response:
 
 
 async def post_work(request: Request) -> Response:
-    """POST /api/work: reserve and describe the next pairs."""
-
-    def act(site: Site, annotator: int, _: Mapping[str, Any]) -> dict[str, Any]:
-        return {"campaign": describe_campaign(site, annotator), **next_work(site, annotator)}
-
-    return await _answer(request, act, after=prepare_ahead)
+    """POST /api/work: reserve and describe the next pairs; their clips are made in the background."""
+    site = current_site()
+    try:
+        annotator, _ = await _admit(site, request)
+        async with _turn(site):
+            reserved = await run_in_threadpool(reserve, site, annotator)
+        campaign = await run_in_threadpool(describe_campaign, site, annotator)
+        told = {
+            "campaign": campaign,
+            **await run_in_threadpool(tell_work, site, annotator, reserved),
+        }
+    except InputError as error:
+        return _refusal(error)
+    return _answer(told, BackgroundTask(_prepare_once, site, annotator, reserved))
 
 
 async def post_vote(request: Request) -> Response:
     """POST /api/vote: save an answer, a skip or a flag; the same key twice is one answer."""
-
-    def act(site: Site, annotator: int, data: Mapping[str, Any]) -> dict[str, Any]:
-        pair = find_pair(site, annotator, data.get("assignment"))
-        receipt = save(site.workspace.database, annotator, pair, data, now=time.time())
-        return {
-            "saved": True,
-            "revision": receipt.revision,
-            "feedback": dict(receipt.feedback) if receipt.feedback else None,
-            "progress": progress_for_browser(site, annotator),
-        }
-
-    return await _answer(request, act)
+    site = current_site()
+    try:
+        annotator, data = await _admit(site, request)
+        pair = await run_in_threadpool(find_pair, site, annotator, data.get("assignment"))
+        async with _turn(site):
+            receipt = await run_in_threadpool(
+                save, site.workspace.database, annotator, pair, data, now=time.time()
+            )
+        progress = await run_in_threadpool(progress_for_browser, site, annotator)
+    except InputError as error:
+        return _refusal(error)
+    feedback = dict(receipt.feedback) if receipt.feedback else None
+    told = {"saved": True, "revision": receipt.revision, "feedback": feedback, "progress": progress}
+    return _answer(told)
 
 
 async def post_undo(request: Request) -> Response:
     """POST /api/undo: take back the last answer; its pair comes back."""
-
-    def act(site: Site, annotator: int, data: Mapping[str, Any]) -> dict[str, Any]:
-        taken = undo(site.workspace.database, annotator, data.get("client_key"), now=time.time())
-        pair = None if taken is None else pair_for_browser(site, annotator, taken[1])
-        return {"pair": pair, "progress": progress_for_browser(site, annotator)}
-
-    return await _answer(request, act)
-
-
-Act = Callable[[Site, int, Mapping[str, Any]], dict[str, Any]]
-
-
-async def _answer(
-    request: Request, act: Act, *, after: Callable[[Site, int], None] | None = None
-) -> Response:
-    """Check who posts what, act in a thread, and answer in JSON."""
     site = current_site()
     try:
-        require_same_origin(site, request)
-        data = await _read_json(request)
-        session = session_of(site, request)
-
-        def work() -> tuple[int, dict[str, Any]]:
-            annotator = annotator_of(site, session)
-            return annotator, act(site, annotator, data)
-
-        if site.workspace.database.url.get_backend_name() == "sqlite":
-            # SQLite has one writer: waiting in line here is fair and short, polling its lock is neither.
-            async with _line():
-                annotator, told = await run_in_threadpool(work)
-        else:
-            annotator, told = await run_in_threadpool(work)
+        annotator, data = await _admit(site, request)
+        async with _turn(site):
+            taken = await run_in_threadpool(
+                undo, site.workspace.database, annotator, data.get("client_key"), now=time.time()
+            )
+        pair = taken and await run_in_threadpool(pair_for_browser, site, annotator, taken[1])
+        progress = await run_in_threadpool(progress_for_browser, site, annotator)
     except InputError as error:
         return _refusal(error)
-    task = None if after is None else BackgroundTask(_quietly, after, site, annotator)
-    return JSONResponse(told, background=task, headers={"cache-control": "no-store"})
+    return _answer({"pair": pair, "progress": progress})
+
+
+async def _admit(site: Site, request: Request) -> tuple[int, Mapping[str, Any]]:
+    """The annotator who posts, and what.
+
+    Raises:
+        InputError: The post comes from elsewhere, from nobody who takes part, or is no JSON.
+    """
+    require_same_origin(site, request)
+    data = await _read_json(request)
+    return await run_in_threadpool(annotator_of, site, session_of(site, request)), data
 
 
 _lines: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
 
-def _line() -> asyncio.Lock:
+def _turn(site: Site) -> AbstractAsyncContextManager[object]:
+    """One's turn to write.
+
+    SQLite has one writer: waiting in line here is fair and short, polling its lock is neither.
+    """
+    if site.workspace.database.url.get_backend_name() != "sqlite":
+        return nullcontext()
     return _lines.setdefault(asyncio.get_running_loop(), asyncio.Lock())
 
 
-def _quietly(after: Callable[[Site, int], None], site: Site, annotator: int) -> None:
+_preparing: set[int] = set()
+
+
+def _prepare_once(site: Site, annotator: int, reserved: Sequence[Assignment]) -> None:
+    """Make clips for an annotator, unless that is going on already."""
+    if annotator in _preparing:
+        return
+    _preparing.add(annotator)
     try:
-        after(site, annotator)
-    except InputError:
-        return  # whatever it was is told when the pair's turn comes
+        prepare(site, annotator, reserved)
+    finally:
+        _preparing.discard(annotator)
+
+
+def _answer(told: Mapping[str, Any], task: BackgroundTask | None = None) -> JSONResponse:
+    return JSONResponse(told, background=task, headers={"cache-control": "no-store"})
 
 
 async def _read_json(request: Request) -> Mapping[str, Any]:

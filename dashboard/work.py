@@ -76,20 +76,28 @@ def describe_campaign(site: Site, annotator: int) -> dict[str, Any]:
     }
 
 
-def next_work(site: Site, annotator: int) -> dict[str, Any]:
-    """Reserve the next pairs and describe those that are ready; the first one always is."""
-    handed = claim(site.workspace.database, annotator, now=time.time(), ahead=AHEAD)
-    pairs = [
-        pair_for_browser(site, annotator, pair)
-        for place, pair in enumerate(handed)
-        if place == 0 or _is_ready(site, annotator, pair)
-    ]
-    return {"pairs": pairs, "progress": progress_for_browser(site, annotator)}
+def reserve(site: Site, annotator: int) -> list[Assignment]:
+    """Reserve the next pairs; the same ones until they are answered."""
+    return claim(site.workspace.database, annotator, now=time.time(), ahead=AHEAD)
 
 
-def prepare_ahead(site: Site, annotator: int) -> None:
-    """Make the blind files of the pairs that come next."""
-    for pair in claim(site.workspace.database, annotator, now=time.time(), ahead=AHEAD):
+def tell_work(site: Site, annotator: int, reserved: Sequence[Assignment]) -> dict[str, Any]:
+    """Describe the reserved pairs up to the first whose clips are still being made."""
+    pairs = []
+    for pair in reserved:
+        if not _is_settled(site, annotator, pair):
+            break
+        pairs.append(pair_for_browser(site, annotator, pair))
+    return {
+        "pairs": pairs,
+        "preparing": bool(reserved) and not pairs,
+        "progress": progress_for_browser(site, annotator),
+    }
+
+
+def prepare(site: Site, annotator: int, reserved: Sequence[Assignment]) -> None:
+    """Make the blind clips of reserved pairs, in their order."""
+    for pair in reserved:
         pair_for_browser(site, annotator, pair)
 
 
@@ -204,9 +212,9 @@ def case_media(site: Site, annotator: int, case: str) -> CaseMedia:
     return CaseMedia(row["record"].get("prompt", ""), row["image"], audio)
 
 
-def _is_ready(site: Site, annotator: int, pair: Assignment) -> bool:
+def _is_settled(site: Site, annotator: int, pair: Assignment) -> bool:
     box = case_box(site, annotator, pair.case)
-    return all(site.media.has_clip(clip.digest, box) for clip in (pair.left, pair.right))
+    return all(site.media.is_settled(clip.digest, box) for clip in (pair.left, pair.right))
 
 
 def _url(site: Site, annotator: int, pair: Assignment, medium: Medium | str) -> str:

@@ -36,12 +36,13 @@ export async function persist(action, signal, onwait = () => {}) {
     } catch (error) {
       if (error instanceof Refused || signal.aborted) throw error;
       onwait(error);
-      await pause(wait, signal);
+      await sleep(wait, signal);
     }
   }
 }
 
-function pause(duration, signal) {
+// Wait; not longer than until the network is back, or the page is left.
+export function sleep(duration, signal) {
   return new Promise((resolve) => {
     const over = new AbortController();
     const finish = () => {

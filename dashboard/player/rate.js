@@ -8,7 +8,7 @@ import { Answers } from "./answers.js";
 import { flagDialog, helpDialog } from "./dialogs.js";
 import { button, el, newKey } from "./dom.js";
 import { bindKeys } from "./keys.js";
-import { Outbox, persist, post, Refused } from "./outbox.js";
+import { Outbox, persist, post, Refused, sleep } from "./outbox.js";
 import { SIDES, release } from "./pair.js";
 import { load, Stage } from "./stage.js";
 
@@ -60,8 +60,13 @@ class Rating {
     this.next();
   }
 
-  ask() {
-    return persist(() => post(`${this.api}/work`, {}, this.signal), this.signal, () => this.say("No connection to the server; trying again…", "warn"));
+  async ask() {
+    for (;;) {
+      const told = await persist(() => post(`${this.api}/work`, {}, this.signal), this.signal, () => this.say("No connection to the server; trying again…", "warn"));
+      if (!told.preparing || this.pair) return told;
+      this.say("Preparing the next clips…");
+      await sleep(700, this.signal);
+    }
   }
 
   build() {
@@ -211,7 +216,7 @@ class Rating {
     else this.audio.removeAttribute("src");
     this.prompt.textContent = pair.prompt;
     this.prompt.hidden = !pair.prompt;
-    if (this.message.textContent === "Loading…") this.say("");
+    if (/^(Loading|Preparing)/.test(this.message.textContent)) this.say("");
     if (pair.broken) {
       this.say("This pair cannot be shown. Please flag or skip it.", "warn");
     } else {
@@ -378,6 +383,7 @@ class Rating {
       if (this.queue[0] && this.queue[0].assignment !== this.pair?.assignment) this.next();
     } else {
       this.stage.clear();
+      this.pair = null;
       await this.refill();
       this.next();
     }

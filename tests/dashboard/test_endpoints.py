@@ -65,9 +65,13 @@ def world(
 
 
 def work(client: TestClient) -> dict[str, Any]:
-    answer = client.post("/api/work", json={}, headers=ORIGIN)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+    """The next pairs, once their clips are made."""
+    while True:
+        answer = client.post("/api/work", json={}, headers=ORIGIN)
+        assert answer.status_code == 200, answer.text
+        told: dict[str, Any] = answer.json()
+        if not told["preparing"]:
+            return told
 
 
 def ballot(pair: dict[str, Any], key: str, **more: Any) -> dict[str, Any]:
