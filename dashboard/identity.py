@@ -14,8 +14,7 @@ from eval.ratings.sessions import COOKIE_NAME, Session
 
 def current_session(site: Site) -> Session | None:
     """The visitor of the running page; None for nobody."""
-    cookie = st.context.cookies.get(COOKIE_NAME)
-    session = site.signer.read(cookie)
+    session = site.signer.read(cookie_value())
     if session is not None:
         return session
     if not provider_is_set_up():
@@ -27,6 +26,12 @@ def current_session(site: Site) -> Session | None:
     verified = bool(st.user.get("email_verified"))
     role = staff_role(email, verified=verified, staff=dict(site.staff))
     return Session(role=role, subject=str(email)) if role else None
+
+
+def cookie_value() -> str | None:
+    """What the visitor's browser sent as our cookie."""
+    value: str | None = st.context.cookies.get(COOKIE_NAME)
+    return value
 
 
 def require(site: Site, action: Action) -> Session:
