@@ -19,11 +19,18 @@ from joystreamer.model.configurations import paper_transformer_config, tiny_tran
 from joystreamer.model.transformer import JoyStreamerTransformer3DModel
 from joystreamer.options import GenerationOptions
 from joystreamer.pipeline import JoyStreamerPipeline
-from joystreamer.presets import build_tiny_pipeline, distilled_sampling, tiny_sampling
+from joystreamer.presets import (
+    build_tiny_pipeline,
+    distilled_sampling,
+    tiny_sampling,
+    tiny_vae,
+    tiny_vae_config,
+)
 from joystreamer.probes import load_probe
 from joystreamer.provenance import code_commit, digest_module, package_versions, write_json
 from joystreamer.training.casts import STUDENT, FullCast, SharedCast
 from joystreamer.training.checkpoint import CheckpointFolder
+from joystreamer.training.codec import start_gently
 from joystreamer.training.configuration import TrainingPreset, describe
 from joystreamer.training.data import CacheReport, Encoders, build_cache
 from joystreamer.training.distillation import DistillationTask
@@ -154,6 +161,8 @@ def open_model(request: RunRequest) -> Any:
     single = request.preset.expert == "single"
     if request.model == TINY:
         pipeline = build_tiny_pipeline(request.preset.loop.seed, experts=1 if single else 2)
+        if request.preset.stage == "codec":
+            pipeline.register_modules(vae=fresh_codec(request.preset.loop.seed))
     else:
         check_pipeline_folder(Path(request.model))
         half = request.preset.loop.precision != "no"
@@ -177,6 +186,15 @@ def open_model(request: RunRequest) -> Any:
             loaded = type(present).from_pretrained(folder)
         pipeline.register_modules(**{name: loaded})
     return pipeline
+
+
+def fresh_codec(seed: int) -> Any:
+    """Return an untrained tiny codec that learns: wider, with shortcuts, and a gentle start."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        codec = tiny_vae(**tiny_vae_config(width=16, residual=True))
+    start_gently(codec)
+    return codec
 
 
 def fill_cache(

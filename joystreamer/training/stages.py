@@ -20,7 +20,7 @@ from joystreamer.errors import InputError, MissingWeights
 from joystreamer.model.lora import export_lora
 from joystreamer.model.transformer import JoyStreamerTransformer3DModel
 from joystreamer.training.casts import STUDENT, Cast, FullCast, SharedCast
-from joystreamer.training.codec import CodecTask, measure_latents, start_gently
+from joystreamer.training.codec import CodecTask, measure_latents
 from joystreamer.training.configuration import TrainingPreset
 from joystreamer.training.data import FRAMES, LATENTS
 from joystreamer.training.distillation import DistillationTask
@@ -93,7 +93,6 @@ def build_task(
     """
     companions = companions or Companions()
     if preset.codec is not None:
-        start_gently(pipeline.vae)
         return CodecTask(pipeline.vae, preset.codec)
     if preset.pretraining is not None:
         network = _expert(pipeline, trained_component(preset))
