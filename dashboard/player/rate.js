@@ -216,7 +216,7 @@ class Rating {
     else this.audio.removeAttribute("src");
     this.prompt.textContent = pair.prompt;
     this.prompt.hidden = !pair.prompt;
-    if (/^(Loading|Preparing)/.test(this.message.textContent)) this.say("");
+    if (/^(Loading|Preparing|Saved\. Practice)/.test(this.message.textContent)) this.say("");
     if (pair.broken) {
       this.say("This pair cannot be shown. Please flag or skip it.", "warn");
     } else {
@@ -247,7 +247,7 @@ class Rating {
   missing() {
     const lacks = [];
     const open = this.answers.open();
-    if (open.length) lacks.push(`answer ${open.join(", ")}`);
+    if (open.length) lacks.push(open.length > 2 ? `answer ${open.length} rows` : `answer ${open.join(", ")}`);
     if (this.pair?.broken) lacks.push("flag or skip this pair");
     for (const side of SIDES) lacks.push(...this.stage.missing(side));
     return lacks;

@@ -1,6 +1,8 @@
 """Whole campaigns played by scripts in real browsers, through every accident: nothing lost or doubled."""
 
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from eval.checkout import ROOT
 from eval.ratings.audit import audit_campaign
 from eval.ratings.campaign import Checks, KnownItem
 from eval.ratings.ledger import Entry
@@ -119,7 +122,7 @@ def test_two_annotators_through_every_accident(
     assert first.page.get_by_text("✗ expected: Same").is_visible()
     assert first.page.get_by_text("What to notice: Look at the mouth").is_visible()
     first.page.keyboard.press("Enter")
-    first.until("!r.lesson && !r.pair.training")
+    first.until("!r.lesson && r.pair && !r.pair.training")
     reload_in_the_middle(first)
     submit_to_a_dead_server(first, server)
     first.rate()
@@ -130,7 +133,7 @@ def test_two_annotators_through_every_accident(
     second.rate("22222")
     assert second.page.get_by_text("✓ as expected").is_visible()
     second.page.keyboard.press("Enter")
-    second.until("!r.lesson && !r.pair.training")
+    second.until("!r.lesson && r.pair && !r.pair.training")
     second.ready()
     second.watch()
     second.answer("11111")
@@ -165,6 +168,9 @@ def test_five_annotators_on_real_clips(
         clips=folder, cases=("01", "03"), raters=5, per_case=5, window=0,
         checks=Checks(nulls=1, repeat_share=0.0),
     )  # fmt: skip
+    command = [sys.executable, "-m", "dashboard", "prepare", "marmot", "-w", str(server.root)]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "4 clips of marmot are ready"
     raters = [join(server) for _ in range(5)]
     reload_in_the_middle(raters[0])
     submit_to_a_dead_server(raters[0], server)
