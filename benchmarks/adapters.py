@@ -9,7 +9,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -134,6 +134,30 @@ def find_adapter(name: str) -> Adapter:
             f"there are: {', '.join(sorted(known))}, or give a .toml file"
         )
     return read_adapter(path)
+
+
+def change_settings(adapter: Adapter, overrides: Mapping[str, str]) -> Adapter:
+    """Return an adapter with other values of its settings.
+
+    Args:
+        adapter: What is to be changed.
+        overrides: NAME.SETTING -> value; those of other adapters are left alone.
+
+    Raises:
+        InputError: The adapter has no such setting.
+    """
+    settings = dict(adapter.settings)
+    for key, value in overrides.items():
+        name, _, setting = key.rpartition(".")
+        if name != adapter.name:
+            continue
+        if setting not in settings:
+            raise InputError(
+                f"{adapter.name} has no setting {setting!r}{nearest(setting, tuple(settings))}; "
+                f"settings: {', '.join(settings) or 'none'}"
+            )
+        settings[setting] = value
+    return replace(adapter, settings=settings)
 
 
 def read_adapter(path: Path) -> Adapter:

@@ -32,6 +32,7 @@ def mochabench(
         published_sync,
         system_means,
     )
+    from eval.catalog import MEASURES
     from eval.store.scores import score_table
     from eval.store.workspace import Workspace
     from joystreamer.errors import InputError
@@ -49,7 +50,10 @@ def mochabench(
         )
         _show("Mean scores by system, 1 to 4", system_means(table))
         if scores is not None:
-            own = human_beside_metrics(table, scores[scores["suite"] == compared])
+            better = {metric.name for measure in MEASURES for metric in measure.metrics
+                      if metric.better != "neither"}  # fmt: skip
+            chosen = scores[(scores["suite"] == compared) & scores["metric"].isin(better)]
+            own = human_beside_metrics(table, chosen)
             _show("Our metrics beside people: few clips, no claim", own)
     if sync is not None:
         published = published_sync(sync)

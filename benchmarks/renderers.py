@@ -57,7 +57,12 @@ class CommandRenderer:
         self.setting = setting or CommandSetting()
         commit = checkout_commit(self.setting.home)
         self.system = adapter.system({"commit": commit} if commit else None)
-        self.settings: Mapping[str, Any] = {"adapter": asdict(adapter), "commit": commit}
+        decisive = ("command", "input", "result", "sound", "settings", "segments")
+        facts = asdict(adapter)
+        self.settings: Mapping[str, Any] = {
+            **{name: facts[name] for name in decisive},
+            "commit": commit,
+        }
 
     def render(self, case: Case, out: Path, seed: int) -> str:
         """Run the command."""

@@ -24,6 +24,8 @@ from joystreamer.errors import InputError
               help="Where an adapter's checkout is.")  # fmt: skip
 @click.option("--python", "pythons", multiple=True, metavar="NAME=PROGRAM",
               help="Python of an adapter's own environment.")  # fmt: skip
+@click.option("--set", "overrides", multiple=True, metavar="NAME.SETTING=VALUE",
+              help="Change a setting of an adapter, for example infinitetalk.steps=8.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
     "--preset", default="", help="Sampling preset of the models; see joystreamer presets."
@@ -77,7 +79,7 @@ def run(**given: Any) -> None:
     )
     rank, processes = _place(given["device"], launched=launched(), place=this_place)
     if given["processes"] > 1 and not launched() and given["stage"] == "all":
-        _render_in_processes(given["processes"])
+        _render_in_processes(given["processes"], _arguments(given))
     else:
         with clip_progress("rendering", quiet=quiet or rank > 0) as tell:
             render_all(workspace, tasks, seed=seed, rank=rank, processes=processes, progress=tell)
@@ -108,9 +110,26 @@ def _place(device: str, *, launched: bool, place: Any) -> tuple[int, int]:
     return int(os.environ.get("LOCAL_RANK", "0")), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
-def _render_in_processes(processes: int) -> None:
-    """Start this same command several times for rendering alone, and wait for all."""
-    command = [sys.executable, "-m", "benchmarks", *sys.argv[1:], "--stage", "render"]
+def _arguments(given: dict[str, Any]) -> list[str]:
+    """Return the arguments of a process that only renders, as they came."""
+    repeated = {"models": "--model", "adapters": "--adapter", "homes": "--home",
+                "pythons": "--python", "overrides": "--set", "cases": "--case"}  # fmt: skip
+    single = {"seed": "--seed", "preset": "--preset", "steps": "--steps", "detector": "--detector",
+              "device": "--device", "limit": "--limit", "root": "--workspace",
+              "database": "--database"}  # fmt: skip
+    arguments = ["run", str(given["suite"]), "--stage", "render"]
+    arguments += [
+        part for key, name in repeated.items() for one in given[key] for part in (name, one)
+    ]
+    for key, name in single.items():
+        if given[key] not in (None, ""):
+            arguments += [name, str(given[key])]
+    return arguments + (["--json"] if given["as_json"] else [])
+
+
+def _render_in_processes(processes: int, arguments: list[str]) -> None:
+    """Render in several processes of this machine, and wait for all."""
+    command = [sys.executable, "-m", "benchmarks", *arguments]
     running = []
     for rank in range(processes):
         own = {"LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(processes)}
@@ -129,7 +148,7 @@ def _render_in_processes(processes: int) -> None:
 
 
 def _renderers(given: dict[str, Any]) -> list[Any]:
-    from benchmarks.adapters import find_adapter
+    from benchmarks.adapters import change_settings, find_adapter
     from benchmarks.command_runs import CommandSetting
     from benchmarks.exchange_cli import pairs
     from benchmarks.renderers import CommandRenderer, ModelRenderer
@@ -145,8 +164,9 @@ def _renderers(given: dict[str, Any]) -> list[Any]:
             )
         )  # fmt: skip
     homes, pythons = pairs(given["homes"], "--home"), pairs(given["pythons"], "--python")
+    overrides = pairs(given["overrides"], "--set")
     for text in given["adapters"]:
-        adapter = find_adapter(text)
+        adapter = change_settings(find_adapter(text), overrides)
         if adapter.closed:
             raise InputError(f"{adapter.name} has no command. {adapter.notes}")
         home = Path(homes[adapter.name]) if adapter.name in homes else None

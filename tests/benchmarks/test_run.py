@@ -20,6 +20,7 @@ from benchmarks.importers.dialogue_json import RATE, write_wave
 from benchmarks.renderers import case_job, model_fingerprint
 from benchmarks.run import segment_borders
 from eval.checkout import ROOT
+from eval.cli import main as eval_main
 from eval.records import Case, Speaker
 from eval.store.registry import current_clips
 from eval.store.scores import score_table
@@ -118,6 +119,9 @@ def test_a_run_killed_twice_ends_as_one_that_was_left_alone(
     before, after = results(alone), results(killed)
     assert len(before) == 8 * 4
     pd.testing.assert_frame_equal(before, after)
+    board = CliRunner().invoke(eval_main, ["leaderboard", "-w", str(killed)])
+    assert board.exit_code == 0, board.output
+    assert "baseline.still" in board.output
 
 
 @pytest.mark.multiprocess
@@ -198,6 +202,10 @@ def test_other_settings_under_the_same_name_are_refused(tmp_path: Path) -> None:
         (("--adapter", "wan-s2v"), "say where with --home wan-s2v=FOLDER"),
         (("--model", "nowhere"), "nowhere is no saved pipeline"),
         (("--adapter", "baseline.still", "--case", "c-9"), "has no case 'c-9'"),
+        (
+            ("--adapter", "baseline.still", "--set", "baseline.still.longst=9"),
+            "baseline.still has no setting 'longst' (did you mean 'longest'?)",
+        ),
         (("--adapter", "baseline.still", "-m", "qualty"), "no measure is called 'qualty'"),
     ],
 )
@@ -228,6 +236,8 @@ def test_a_dry_run_shows_commands_and_runs_nothing(tmp_path: Path) -> None:
         "--adapter",
         "baseline.still",
         "--dry-run",
+        "--set",
+        "wan-s2v.size=832*480",
         "-w",
         str(space),
     ]
@@ -235,6 +245,7 @@ def test_a_dry_run_shows_commands_and_runs_nothing(tmp_path: Path) -> None:
     assert ran.exit_code == 0, ran.output
     assert "generate.py --task s2v-14B" in ran.output
     assert "--prompt 'Person 0 talks.'" in ran.output
+    assert "--size '832*480'" in ran.output
     assert "1 of 1 cases have their media" in ran.output
     assert not space.exists()
 
