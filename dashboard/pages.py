@@ -38,6 +38,26 @@ PAGES: Final = (
         script="campaigns.py", title="Campaigns", path="campaigns", action="manage_campaigns",
         icon=":material/how_to_vote:",
     ),
+    Page(
+        script="results/leaderboard.py", title="Leaderboard", path="leaderboard", action="see_results",
+        icon=":material/leaderboard:",
+    ),
+    Page(
+        script="results/compare.py", title="Compare", path="compare", action="see_results",
+        icon=":material/compare:",
+    ),
+    Page(
+        script="results/cases.py", title="Cases", path="cases", action="see_results",
+        icon=":material/grid_view:",
+    ),
+    Page(
+        script="results/checkpoints.py", title="Checkpoints", path="checkpoints", action="see_results",
+        icon=":material/timeline:",
+    ),
+    Page(
+        script="results/runs.py", title="Runs", path="runs", action="see_results",
+        icon=":material/speed:",
+    ),
 )  # fmt: skip
 
 WELCOME: Final = Page(script="welcome.py", title="Welcome", path="", action=None)

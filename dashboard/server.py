@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 from dashboard.doors import ROUTES as DOORS
 from dashboard.endpoints import ROUTES as ENDPOINTS
 from dashboard.guard import Guard
+from dashboard.results.clips import ROUTES as CLIPS
 
 PAGES_SCRIPT: Final = Path(__file__).with_name("app.py")
 
@@ -30,7 +31,7 @@ SETTINGS: Final[Mapping[str, Any]] = {
 
 def build_app() -> st.App:
     """The application of the open site, see `dashboard.site.open_site`."""
-    return st.App(PAGES_SCRIPT, routes=[*ENDPOINTS, *DOORS], middleware=[Middleware(Guard)])
+    return st.App(PAGES_SCRIPT, routes=[*ENDPOINTS, *DOORS, *CLIPS], middleware=[Middleware(Guard)])
 
 
 def serve(address: str, port: int) -> None:

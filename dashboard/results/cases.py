@@ -23,6 +23,7 @@ from dashboard.results.data import (
     systems_at,
 )
 from dashboard.results.filters import Filters, choose_filters
+from dashboard.results.opening import open_page
 from dashboard.results.permalinks import pinned_snapshot
 from dashboard.results.regressions import Regression, default_pair, worst_losses
 from dashboard.results.states import follow, told_in_words, without_scores
@@ -313,3 +314,7 @@ def _plain(text: str) -> str:
     for sign in ("\\", "*", "_", "[", "]", "`", "$", "#", "<", ":"):
         text = text.replace(sign, f"\\{sign}")
     return text
+
+
+if __name__ == "__main__":  # as a page; tests call show
+    open_page(show)

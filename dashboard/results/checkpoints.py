@@ -19,6 +19,7 @@ from dashboard.results.data import (
     systems_at,
 )
 from dashboard.results.filters import choose_filters
+from dashboard.results.opening import open_page
 from dashboard.results.permalinks import pinned_snapshot
 from dashboard.results.states import follow, told_in_words, without_scores
 from eval.leaderboard import Board
@@ -159,3 +160,7 @@ def _charts(board: Board, steps: Mapping[str, tuple[str, int]], marked: str) -> 
             "CSV", whole.to_csv(index=False, lineterminator="\n").encode(), "checkpoints.csv", "text/csv",
             on_click="ignore", icon=":material/download:",
         )  # fmt: skip
+
+
+if __name__ == "__main__":  # as a page; tests call show
+    open_page(show)

@@ -22,6 +22,7 @@ from dashboard.results.data import (
     systems_at,
 )
 from dashboard.results.filters import choose_filters
+from dashboard.results.opening import open_page
 from dashboard.results.permalinks import permalink, pinned_snapshot, why_changed
 from dashboard.results.states import follow, told_in_words, without_scores
 from eval.leaderboard import Board
@@ -247,3 +248,7 @@ def _provenance(board: Board) -> None:
             ],
             hide_index=True, width="stretch",
         )  # fmt: skip
+
+
+if __name__ == "__main__":  # as a page; tests call show
+    open_page(show)

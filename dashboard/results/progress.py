@@ -57,13 +57,8 @@ def recent_runs(workspace: Workspace) -> list[Run]:
     """Return the newest runs first."""
     with workspace.database.read() as connection:
         rows = connection.execute(select(runs).order_by(runs.c.id.desc()).limit(SHOWN_RUNS)).all()
-        held = dict(
-            connection.execute(
-                select(leases.c.worker, func.max(leases.c.expires_at)).group_by(leases.c.worker)
-            )
-            .tuples()
-            .all()
-        )
+        newest = select(leases.c.worker, func.max(leases.c.expires_at)).group_by(leases.c.worker)
+        held = {row[0]: float(row[1]) for row in connection.execute(newest)}
     return [
         Run(
             id=row.id, started=_utc(row.started_at), finished=_utc(row.finished_at) if row.finished_at else None,

@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.results.data import StoreState, store_state
+from dashboard.results.opening import open_page
 from dashboard.results.progress import (
     STATES,
     Run,
@@ -181,3 +182,7 @@ def _health(workspace: Workspace, state: StoreState) -> None:
     st.caption(
         "Scores of different specifications do not compare. Score these clips again to bring them into one column."
     )
+
+
+if __name__ == "__main__":  # as a page; tests call show
+    open_page(show)
