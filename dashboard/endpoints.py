@@ -115,7 +115,9 @@ async def post_undo(request: Request) -> Response:
             taken = await run_in_threadpool(
                 undo, site.workspace.database, annotator, data.get("client_key"), now=time.time()
             )
-        pair = taken and await run_in_threadpool(pair_for_browser, site, annotator, taken[1])
+        pair = None
+        if taken is not None:
+            pair = await run_in_threadpool(pair_for_browser, site, annotator, taken[1])
         progress = await run_in_threadpool(progress_for_browser, site, annotator)
     except InputError as error:
         return _refusal(error)

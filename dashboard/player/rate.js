@@ -1,4 +1,4 @@
-// The rating page. Asks the server for work, shows one pair at a time, and sends answers.
+// The rating page, long because work, answers, outbox and stage meet here alone. Asks the server for work, shows one pair at a time, and sends answers.
 //
 // Progress is what the server says. An answer counts as saved when the server has said so; until then it
 // lies in the outbox. The framework calls the default function again and again without cleaning up, so the
@@ -6,7 +6,9 @@
 
 import { Answers } from "./answers.js";
 import { flagDialog, helpDialog } from "./dialogs.js";
+import { DecisionClock } from "./clock.js";
 import { button, el, newKey } from "./dom.js";
+import { Drafts } from "./drafts.js";
 import { bindKeys } from "./keys.js";
 import { Outbox, persist, post, Refused, sleep } from "./outbox.js";
 import { SIDES, release } from "./pair.js";
@@ -14,7 +16,6 @@ import { load, Stage } from "./stage.js";
 
 const VERSION = "rate-1";
 const LIVING = Symbol.for("joystreamer.rating");
-const DRAFTS = 3;
 const LEAST_WIDTH = 1000;
 const LEAST_HEIGHT = 560;
 
@@ -25,6 +26,7 @@ class Rating {
     this.stopped = new AbortController();
     this.signal = this.stopped.signal;
     this.queue = [];
+    this.decision = new DecisionClock(this.signal);
     this.waiting = new Map(); // assignment -> videos that load ahead
     this.pair = null;
     this.busy = false;
@@ -48,7 +50,7 @@ class Rating {
     const told = await this.ask();
     this.campaign = told.campaign;
     this.outbox = new Outbox(`${this.api}/vote`, told.campaign.owner, this.signal);
-    this.draftPlace = `rating:draft:${told.campaign.owner}`;
+    this.drafts = new Drafts(told.campaign.owner);
     this.build();
     if (this.outbox.pending().length) {
       this.say("Sending an answer kept from before…");
@@ -128,7 +130,6 @@ class Rating {
     for (const dialog of [this.help, this.flags]) dialog.addEventListener("close", () => this.root.focus({ preventScroll: true }), { signal });
     this.keeping = setInterval(() => this.keepDraft(), 2000);
     globalThis.addEventListener("pagehide", () => this.keepDraft(), { signal });
-    document.addEventListener("visibilitychange", () => this.clockHidden(), { signal });
     bindKeys(this.keyActions(), signal);
     this.root.focus({ preventScroll: true });
   }
@@ -201,9 +202,8 @@ class Rating {
     this.stage.clear();
     this.pair = pair;
     this.lesson = false;
-    this.decision = { shownAt: performance.now(), before: 0, hidden: 0, hiddenAt: null };
-    const draft = this.drafts()[pair.assignment] ?? {};
-    this.decision.before = draft.decision_s ?? 0;
+    const draft = this.drafts.of(pair.assignment);
+    this.decision.start(draft.decision_s);
     this.work.hidden = false;
     this.closing.hidden = true;
     this.practice.hidden = !pair.training;
@@ -266,42 +266,15 @@ class Rating {
     this.gate();
   }
 
-  clockHidden() {
-    if (!this.decision) return;
-    if (document.hidden) this.decision.hiddenAt = performance.now();
-    else if (this.decision.hiddenAt !== null) {
-      this.decision.hidden += performance.now() - this.decision.hiddenAt;
-      this.decision.hiddenAt = null;
-    }
-  }
-
-  decided() {
-    return this.decision.before + (performance.now() - this.decision.shownAt - this.decision.hidden) / 1000;
-  }
-
   keepDraft() {
     if (!this.pair || this.lesson || this.busy) return;
     const draft = {
       answers: this.answers.given,
       comment: this.comment.value,
       kept: this.stage.pair?.kept(),
-      decision_s: this.decided(),
+      decision_s: this.decision.seconds(),
     };
-    this.keepDrafts({ ...this.drafts(), [this.pair.assignment]: draft });
-  }
-
-  // Drafts of the latest pairs: the one on the screen, and the one an undo interrupted.
-  keepDrafts(drafts) {
-    const latest = Object.entries(drafts).slice(-DRAFTS);
-    localStorage.setItem(this.draftPlace, JSON.stringify(Object.fromEntries(latest)));
-  }
-
-  drafts() {
-    try {
-      return JSON.parse(localStorage.getItem(this.draftPlace) ?? "{}") ?? {};
-    } catch {
-      return {};
-    }
+    this.drafts.keep(this.pair.assignment, draft);
   }
 
   submit() {
@@ -322,8 +295,8 @@ class Rating {
   evidence() {
     return {
       ...(this.stage.pair?.evidence() ?? {}),
-      decision_s: this.decided(),
-      hidden_s: this.decision.hidden / 1000,
+      decision_s: this.decision.seconds(),
+      hidden_s: this.decision.hidden(),
       modes: [...this.stage.used],
       viewport: [innerWidth, innerHeight],
       client: VERSION,
@@ -349,8 +322,7 @@ class Rating {
     this.say("Saving…");
     try {
       const told = await this.deliver();
-      const { [sent]: _, ...drafts } = this.drafts();
-      this.keepDrafts(drafts);
+      this.drafts.drop(sent);
       if (told) this.progress(told.progress);
       this.say("Saved");
       this.busy = false;
