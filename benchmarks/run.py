@@ -7,7 +7,8 @@ is kept as a record with its reason and stored as a clip that cannot be decoded,
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -230,10 +231,27 @@ def failures(tasks: Sequence[Task]) -> list[str]:
     return sentences
 
 
+@contextmanager
+def alone(workspace: Workspace, doing: str) -> Iterator[None]:
+    """Wait until no other process does the same on this workspace, then keep others waiting."""
+    work = Work(f"{doing}-{settings_digest({'doing': doing})}", "alone")
+    worker = this_worker()
+    while not claim(workspace.database, [work], worker):
+        time.sleep(POLL_S)
+    try:
+        with renewed(workspace.database, worker):
+            yield
+    finally:
+        release(workspace.database, [work], worker)
+
+
 def ingest_run(
     workspace: Workspace, suite: Suite, tasks: Sequence[Task], *, seed: int = 0
 ) -> list[Stored]:
-    """Bring settled tasks into the workspace: clips, and records of failure as undecodable clips."""
+    """Bring settled tasks into the workspace: clips, and records of failure as undecodable clips.
+
+    One process at a time: a suite's rows are replaced as a whole.
+    """
     matches = tuple(
         Match(
             task.out if task.out.is_file() else task.failure,
@@ -248,7 +266,8 @@ def ingest_run(
     )
     systems = {task.renderer.system.name: task.renderer.system for task in tasks}
     matched = Matched(matches=matches, systems=systems, layout="a run")
-    return list(store_matches(workspace, matched, suite=suite))
+    with alone(workspace, "ingest"):
+        return list(store_matches(workspace, matched, suite=suite))
 
 
 def segment_borders(clip: Path) -> tuple[float, ...] | None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from benchmarks.adapters import SYSTEMS
 from benchmarks.cli import main
 from benchmarks.importers.dialogue_json import RATE, write_wave
 from benchmarks.renderers import case_job, model_fingerprint
-from benchmarks.run import segment_borders
+from benchmarks.run import alone, segment_borders
 from eval.checkout import ROOT
 from eval.cli import main as eval_main
 from eval.records import Case, Speaker
@@ -144,6 +145,25 @@ def test_two_commands_share_one_database_and_one_folder(
     assert [row.clip.case for row in clips] == [f"c-{number}" for number in range(4)]
     logs = [path.read_text().count("$ [") for path in space.glob("runs/*/*/*.log")]
     assert logs == [1, 1, 1, 1]  # every case was rendered once, by one of the two
+
+
+def test_only_one_process_at_a_time_replaces_a_suite(tmp_path: Path) -> None:
+    with Workspace(tmp_path / "w") as workspace:
+        order: list[str] = []
+
+        def second() -> None:
+            with alone(workspace, "ingest"):
+                order.append("second")
+
+        work = Thread(target=second)
+        with alone(workspace, "ingest"):
+            work.start()
+            time.sleep(0.3)
+            order.append("first")
+        work.join(30)
+        assert order == ["first", "second"]
+        with alone(workspace, "ingest"):  # and the lease was given back
+            pass
 
 
 def test_failed_cases_are_stored_and_counted_and_tried_again_on_demand(tmp_path: Path) -> None:
