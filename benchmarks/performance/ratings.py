@@ -132,6 +132,13 @@ def serving(root: Path, database: str | None) -> Iterator[Server]:
         process.wait(20)
 
 
+def prepare(root: Path, database: str | None, name: str) -> None:
+    """Make a campaign's blind clips in a process of their own."""
+    command = [sys.executable, "-m", "dashboard", "prepare", name, "-w", str(root)]
+    command += ["--database", database] if database else []
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+
+
 def invitations(root: Path, database: str | None, name: str, count: int) -> list[str]:
     """Paths of fresh invitations."""
     with Workspace(root, database) as workspace:
@@ -164,6 +171,12 @@ class Annotator:
         told: dict[str, Any] = json.loads(body)
         return told
 
+    def rest(self, seconds: float) -> None:
+        """Do nothing for a while; the server closes connections that stay silent."""
+        if seconds:
+            self._connection.close()  # the next request opens it again
+            time.sleep(seconds)
+
     def get(self, path: str) -> int:
         """Fetch a file; return its length."""
         return len(self._ask("GET", path, b"")[2])
@@ -193,7 +206,7 @@ def write_together(server: Server, invites: Sequence[str], *, think_s: float) ->
         gate.wait()
         while pairs := annotator.post("/api/work", {})["pairs"]:
             for pair in pairs:
-                time.sleep(lot.uniform(0.5, 1.5) * think_s)
+                annotator.rest(lot.uniform(0.5, 1.5) * think_s)
                 latencies[place].append(annotator.vote(pair))
 
     threads = [threading.Thread(target=work, args=(place,)) for place in range(len(invites))]
@@ -220,7 +233,8 @@ def writers_rows(kind: str, folder: Path, database: str | None) -> list[tuple[ob
     fill(root, database, cases=6, seconds=0.4, size=(128, 72), campaigns=[
         {"name": "paced", **options}, {"name": "rushed", **options},
     ])  # fmt: skip
-    rows = []
+    rows: list[tuple[object, ...]] = []
+    prepare(root, database, "paced")
     with serving(root, database) as server:
         alone = Annotator(server, invitations(root, database, "paced", 1)[0])
         for name, think_s in (("paced", 5.0), ("rushed", 0.0)):
@@ -342,7 +356,7 @@ def sync_rows(server: Server, root: Path, seconds: float) -> list[tuple[object, 
 
 def pairs_rows(server: Server, root: Path) -> list[tuple[object, ...]]:
     """Rate 100 pairs in one page; listeners and memory along the way."""
-    rows = []
+    rows: list[tuple[object, ...]] = []
     with rating_page(server, invitations(root, None, "long", 1)[0]) as page:
         meter = page.context.new_cdp_session(page)
         meter.send("Performance.enable")
@@ -389,8 +403,7 @@ def main(database: str | None, browser: bool, seconds: float) -> None:
         fill(root, None, cases=100, seconds=0.8, size=(320, 180), campaigns=[
             {"name": "long", "cases": 100, "raters": 2, "per_case": 2, "viewing": UNWATCHED},
         ])  # fmt: skip
-        prepare = [sys.executable, "-m", "dashboard", "prepare", "long", "-w", str(root)]
-        subprocess.run(prepare, cwd=ROOT, check=True, capture_output=True)
+        prepare(root, None, "long")
         with serving(root, None) as server:
             facts = [
                 ("seconds from start to first answer", f"{server.start_s:.1f}"),
@@ -398,16 +411,17 @@ def main(database: str | None, browser: bool, seconds: float) -> None:
             ]
             sections.append(("200 clips", table(("what", "value"), facts)))
             if browser:
-                heads = ("pairs rated", "listeners", "script memory MB", "nodes")
-                sections.append(("100 pairs in one page", table(heads, pairs_rows(server, root))))
+                names = ("pairs rated", "listeners", "script memory MB", "nodes")
+                sections.append(("100 pairs in one page", table(names, pairs_rows(server, root))))
         if browser:
             root = folder / "sync"
             fill(root, None, cases=1, seconds=8.0, size=(640, 360), campaigns=[
                 {"name": "sync", "cases": 1, "raters": 1, "per_case": 1, "viewing": UNWATCHED},
             ])  # fmt: skip
+            prepare(root, None, "sync")
             with serving(root, None) as server:
-                heads = ("offset", "frames", "median ms", "p95 ms", "max ms")
-                text = table(heads, sync_rows(server, root, seconds))
+                titles = ("offset", "frames", "median ms", "p95 ms", "max ms")
+                text = table(titles, sync_rows(server, root, seconds))
                 sections.append((f"Two players, {seconds:g} s of looping", text))
     click.echo(write_report("ratings", "Rating pages: figures", sections, PACKAGES))
 

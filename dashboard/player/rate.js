@@ -1,5 +1,6 @@
-// The rating page, long because work, answers, outbox and stage meet here alone. Asks the server for work, shows one pair at a time, and sends answers.
+// The rating page; long because work, answers, outbox and stage meet here alone.
 //
+// It asks the server for work, shows one pair at a time, and sends answers.
 // Progress is what the server says. An answer counts as saved when the server has said so; until then it
 // lies in the outbox. The framework calls the default function again and again without cleaning up, so the
 // living page is kept and reused, or disposed when its place is gone.
@@ -181,8 +182,14 @@ class Rating {
     }
   }
 
-  async refill() {
-    this.take(await this.ask());
+  refill() {
+    this.refilling = this.ask().then((told) => this.take(told));
+    return this.refilling;
+  }
+
+  // What the server told before an answer or an undo must not be taken for what it tells after it.
+  async settled() {
+    await this.refilling?.catch(() => undefined);
   }
 
   progress(progress) {
@@ -321,6 +328,7 @@ class Rating {
     });
     this.say("Saving…");
     try {
+      await this.settled();
       const told = await this.deliver();
       this.drafts.drop(sent);
       if (told) this.progress(told.progress);
@@ -380,6 +388,7 @@ class Rating {
     this.busy = true;
     const key = newKey();
     try {
+      await this.settled();
       const told = await persist(() => post(`${this.api}/undo`, { client_key: key }, this.signal), this.signal, () => this.say("No connection; undo is waiting…", "warn"));
       this.busy = false;
       this.progress(told.progress);
