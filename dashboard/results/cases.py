@@ -32,11 +32,11 @@ from eval.leaderboard.comparison import CaseChange
 from eval.report.wording import MARKS, VERDICTS, bounds, explain, number, p_value, signed
 from eval.store.workspace import Workspace
 
+# Cases shown at once.
 PER_PAGE: Final = 12
-"""Cases shown at once."""
 
+# Cases beside each other.
 _WIDE: Final = 3
-"""Cases beside each other."""
 
 
 def show(workspace: Workspace) -> None:

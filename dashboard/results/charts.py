@@ -5,7 +5,7 @@ Drawn by Vega-Lite in the browser, whose menu saves them as PNG or SVG.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import altair as alt
 import pandas as pd
@@ -14,8 +14,12 @@ from eval.leaderboard import Board
 from eval.leaderboard.columns import Column
 from eval.report.wording import ARROWS, VERDICTS, p_value, share
 
-_ROW: int = 34
+_ROW: Final = 34
 """Height of a system's row in pixels."""
+
+_LINE: Final = "#8a8f98"
+_MEAN: Final = "#e4572e"
+"""Seen on light and on dark paper; the marks differ in shape as well."""
 
 
 def metric_table(board: Board, column: Column) -> pd.DataFrame:
@@ -43,43 +47,44 @@ def metric_table(board: Board, column: Column) -> pd.DataFrame:
     return table.astype({"rank": "Int64", "common cases": "Int64"})
 
 
-def metric_chart(board: Board, column: Column) -> Any:
-    """Left every case, the mean and its interval; right the paired differences to the baseline."""
-    table = metric_table(board, column)
+def value_chart(board: Board, column: Column) -> Any:
+    """Every case, the mean and its interval, a row per system."""
     cases = board.cases[(board.cases["column"] == column.name) & board.cases["value"].notna()]
-    points = pd.DataFrame(
-        {"system": cases["system"], "case": cases["case"], "value": cases["value"]}
-    )
     unit = f" in {column.metric.unit}" if column.metric.unit else ""
     title = f"{column.metric.name}{unit} {ARROWS[column.metric.better]}"
-    order = list(board.systems)
-    left = _forest(points, table, ("mean", "low", "high"), title, order, zero=False)
-    if not board.baseline:
-        return left
+    points = cases[["system", "case", "value"]]
+    fields = ("mean", "low", "high")
+    return _forest(
+        points, metric_table(board, column), fields, title, list(board.systems), zero=False
+    )
+
+
+def difference_chart(board: Board, column: Column) -> Any:
+    """Every case's difference to the baseline, the mean and its interval, a row per other system."""
     rows = [
         {"system": system, "case": case, "value": value}
         for system in board.systems
         if (contrast := board.cell(system, column.name).contrast) is not None
         for (_, case), value in zip(contrast.cases, contrast.differences, strict=True)
     ]
-    differences = pd.DataFrame(rows, columns=["system", "case", "value"])
+    points = pd.DataFrame(rows, columns=["system", "case", "value"])
+    table = metric_table(board, column)
+    others = [system for system in board.systems if system != board.baseline]
     fields = ("difference", "diff. low", "diff. high")
-    right = _forest(
-        differences, table, fields, f"difference to {board.baseline}", order, zero=True, names=False
-    )
-    return alt.hconcat(left, right).resolve_scale(y="shared")
+    title = f"difference to {board.baseline}"
+    return _forest(points, table[table["system"].isin(others)], fields, title, others, zero=True)
 
 
 def _forest(
     points: pd.DataFrame, table: pd.DataFrame, fields: tuple[str, str, str], title: str,
-    order: list[str], *, zero: bool, names: bool = True,
+    order: list[str], *, zero: bool,
 ) -> Any:  # fmt: skip
     """Dots for cases, a bar for the interval, a diamond for the mean; a row per system."""
     mean, low, high = fields
     summary = table[["system", mean, low, high]].rename(
         columns={mean: "mean", low: "low", high: "high"}
     )
-    axis = alt.Axis(labelLimit=160, ticks=False, domain=False) if names else None
+    axis = alt.Axis(labelLimit=160, ticks=False, domain=False)
     row = alt.Y("system:N", sort=order, title=None, axis=axis)
     scale = alt.Scale(zero=zero, nice=True)
     dots = (
@@ -89,18 +94,24 @@ def _forest(
             x=alt.X("value:Q", title=title, scale=scale), y=row, tooltip=["system", "case", "value"]
         )
     )
-    bars = alt.Chart(summary).mark_rule(strokeWidth=3).encode(x="low:Q", x2="high:Q", y=row)
+    bars = (
+        alt.Chart(summary)
+        .mark_rule(strokeWidth=3, color=_LINE)
+        .encode(x="low:Q", x2="high:Q", y=row)
+    )
     diamonds = (
         alt.Chart(summary)
-        .mark_point(shape="diamond", size=90, filled=True, opacity=1)
+        .mark_point(shape="diamond", size=90, filled=True, opacity=1, color=_MEAN)
         .encode(x="mean:Q", y=row, tooltip=["system", "mean", "low", "high"])
     )
     layers = [dots, bars, diamonds]
     if zero:
         layers.append(
-            alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(strokeDash=[4, 3]).encode(x="x:Q")
+            alt.Chart(pd.DataFrame({"x": [0]}))
+            .mark_rule(strokeDash=[4, 3], color=_LINE)
+            .encode(x="x:Q")
         )
-    return alt.layer(*layers).properties(height=max(80, _ROW * len(order)), width="container")
+    return alt.layer(*layers).properties(height=_ROW * len(order) + 60)
 
 
 def steps_chart(table: pd.DataFrame, column: Column, selected: tuple[str, int], name: str) -> Any:
@@ -131,7 +142,11 @@ def steps_chart(table: pd.DataFrame, column: Column, selected: tuple[str, int], 
     )  # fmt: skip
     family, at = selected
     mark = pd.DataFrame({"step": [at], "text": [f"{name} ({family})"]})
-    rule = alt.Chart(mark).mark_rule(strokeDash=[5, 4]).encode(x="step:Q", tooltip="text:N")
+    rule = (
+        alt.Chart(mark)
+        .mark_rule(strokeDash=[5, 4], color=_LINE)
+        .encode(x="step:Q", tooltip="text:N")
+    )
     ring = alt.Chart(known[(known["run"] == family) & (known["step"] == at)]).mark_point(
         size=240, strokeWidth=2, filled=False
     ).encode(x=step, y="mean:Q", tooltip=tips)  # fmt: skip

@@ -28,8 +28,8 @@ from eval.records import System
 from eval.report.wording import ARROWS, VERDICTS, number, p_value, share
 from eval.store.workspace import Workspace
 
+# Metrics drawn before the visitor chooses.
 FIRST: Final = 4
-"""Metrics drawn before the visitor chooses."""
 
 NO_RUN: Final = "(no family)"
 

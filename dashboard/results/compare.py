@@ -30,14 +30,14 @@ from eval.report.wording import ARROWS
 from eval.store.registry import StoredClip
 from eval.store.workspace import Workspace
 
+# Clips beside each other at most.
 MOST: Final = 4
-"""Clips beside each other at most."""
 
+# Points of a curve that are sent to the browser at most.
 POINTS: Final = 500
-"""Points of a curve that are sent to the browser at most."""
 
+# Curves drawn before the visitor chooses.
 CURVES: Final = 3
-"""Curves drawn before the visitor chooses."""
 
 _FOLDER: Final = Path(__file__).parent
 

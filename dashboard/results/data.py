@@ -47,8 +47,8 @@ FILE_FACTS: Final = frozenset(
 )
 """Metrics that describe files (size, rate, loudness); shown only when asked for, as on the command line."""
 
-_KEPT_TABLES: Final = 3
-_KEPT_BOARDS: Final = 24
+_KEPT_TABLES: Final = 2
+_KEPT_BOARDS: Final = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

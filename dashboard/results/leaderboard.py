@@ -10,7 +10,7 @@ import streamlit as st
 
 from dashboard.results import exports
 from dashboard.results.board_table import draw_board
-from dashboard.results.charts import metric_chart, metric_table
+from dashboard.results.charts import difference_chart, metric_table, value_chart
 from dashboard.results.data import (
     StoreState,
     View,
@@ -38,8 +38,8 @@ from eval.report.wording import (
 )
 from eval.store.workspace import Workspace
 
+# Columns shown before the visitor asks for more.
 MANY: Final = 8
-"""Columns shown before the visitor asks for more."""
 
 FIRST_ROW: Final = "(first row)"
 
@@ -173,7 +173,10 @@ def _detail(board: Board, picked: str) -> None:
     )
     column = next(column for column in board.columns if column.name == name)
     st.caption(column.metric.summary)
-    st.altair_chart(metric_chart(board, column), width="stretch")
+    left, right = st.columns(2)
+    left.altair_chart(value_chart(board, column), width="stretch")
+    if board.baseline:
+        right.altair_chart(difference_chart(board, column), width="stretch")
     table = metric_table(board, column)
     st.dataframe(table, hide_index=True, width="stretch")
     with st.expander("Case by case"):

@@ -23,8 +23,8 @@ from dashboard.results.states import nothing_yet, sentence, told_in_words
 from eval.store.workspace import Workspace
 from joystreamer.errors import JoyStreamerError
 
+# Seconds between two looks at running work; a running process writes no new run.
 LOOK_EVERY_S: Final = 3
-"""Seconds between two looks at running work; a running process writes no new run."""
 
 
 def show(workspace: Workspace) -> None:
