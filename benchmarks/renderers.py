@@ -35,7 +35,7 @@ class Renderer(Protocol):
     settings: Mapping[str, Any]
 
     def render(self, case: Case, out: Path, seed: int) -> str:
-        """Write a clip; return why that failed, '' when it did not."""
+        """Write a clip and then its report (`.json`); return why that failed, '' when it did not."""
         ...
 
     def close(self) -> None:

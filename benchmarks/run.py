@@ -56,8 +56,13 @@ class Task:
 
     @property
     def settled(self) -> bool:
-        """Whether it is made or has failed."""
-        return self.out.is_file() or self.failure.is_file()
+        """Whether it is made or has failed.
+
+        A clip counts with its report, which every renderer writes last: one whose renderer was killed
+        in between is made again.
+        """
+        made = self.out.is_file() and self.out.with_suffix(".json").is_file()
+        return made or self.failure.is_file()
 
 
 @dataclass
@@ -209,6 +214,7 @@ def render_all(
 
 def _render(task: Task, seed: int, report: RenderReport) -> None:
     started = time.monotonic()
+    task.out.unlink(missing_ok=True)  # without its report, see Task.settled
     reason = task.renderer.render(task.case, task.out, seed)
     name = task.renderer.system.name
     if reason or not task.out.is_file():
