@@ -1,12 +1,14 @@
 """Clips and references as annotators may see them: one size, one loudness, no trace of their origin.
 
 Files are made when first needed and kept under names that only the server can compute. The originals
-are never served.
+are never served. The decoder is loaded only when something is made, so that a server whose clips were
+prepared stays small.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 import wave
 from collections.abc import Callable, Sequence
@@ -18,10 +20,9 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from eval.store.files import written_atomically
+from eval.store.files import write_text, written_atomically
 from eval.store.workspace import Workspace
 from joystreamer.errors import InputError
-from joystreamer.media import probe, read_audio, read_image, write_proxy
 
 LOUDNESS_LUFS: Final = -23.0
 """EBU R 128's programme loudness: every clip and reference sounds equally loud."""
@@ -81,9 +82,14 @@ class BlindMedia:
         name = f"clip {digest} {box[0]}x{box[1]} {LOUDNESS_LUFS}"
 
         def write(target: Path) -> None:
-            write_proxy(self._original(digest), target, size=box, loudness=LOUDNESS_LUFS)
+            from joystreamer.media import write_proxy
 
-        return _facts(self._made(name, ".mp4", write))
+            made = write_proxy(self._original(digest), target, size=box, loudness=LOUDNESS_LUFS)
+            facts = [made.frame_rate, made.duration_s, made.has_audio]
+            write_text(self._path(name, ".json"), json.dumps(facts))
+
+        path = self._made(name, ".mp4", write)
+        return _read_facts(path, path.with_suffix(".json"))
 
     def is_settled(self, digest: str, box: tuple[int, int]) -> bool:
         """Whether a clip is ready, or known to be damaged, so that asking for it takes no time."""
@@ -98,6 +104,8 @@ class BlindMedia:
         """
 
         def write(target: Path) -> None:
+            from joystreamer.media import read_image
+
             picture = Image.fromarray(read_image(self._original(digest)))
             picture.thumbnail((IMAGE_SIDE, IMAGE_SIDE), Image.Resampling.LANCZOS)
             picture.save(target, format="JPEG", quality=90)
@@ -112,6 +120,8 @@ class BlindMedia:
         """
 
         def write(target: Path) -> None:
+            from joystreamer.media import read_audio
+
             voices = [
                 read_audio(self._original(digest), sample_rate=AUDIO_RATE) for digest in digests
             ]
@@ -161,9 +171,6 @@ class BlindMedia:
 
 
 @lru_cache(maxsize=4096)
-def _facts(path: Path) -> BlindClip:
-    facts = probe(path)
-    return BlindClip(
-        path=path, frame_rate=float(facts.frame_rate or 25.0), duration_s=facts.duration_s,
-        has_audio=facts.has_audio,
-    )  # fmt: skip
+def _read_facts(path: Path, beside: Path) -> BlindClip:
+    rate, duration, has_audio = json.loads(beside.read_text(encoding="utf-8"))
+    return BlindClip(path=path, frame_rate=rate, duration_s=duration, has_audio=has_audio)
