@@ -8,6 +8,7 @@ from diffusers import (
     PyramidAttentionBroadcastConfig,
     TaylorSeerCacheConfig,
 )
+from diffusers.models.attention_dispatch import attention_backend
 from peft import LoraConfig
 
 from joystreamer.model.block import JoyStreamerBlock
@@ -169,11 +170,14 @@ def test_weights_can_rest_on_disk(make_model, segment, tmp_path):
 def test_attention_backends_reach_speech_too(model, segment):
     inputs = segment(streams=3)
     plain = run(model, inputs)
-    model.set_attention_backend("_native_math")
-    block = model.blocks[0]
-    layers = (block.attn1, block.attn2, block.audio_attn)
-    assert {layer.processor._attention_backend.value for layer in layers} == {"_native_math"}
-    torch.testing.assert_close(run(model, inputs), plain, atol=1e-5, rtol=1e-4)
+    with attention_backend(
+        "native"
+    ):  # diffusers also sets the choice for the whole process; put it back
+        model.set_attention_backend("_native_math")
+        block = model.blocks[0]
+        layers = (block.attn1, block.attn2, block.audio_attn)
+        assert {layer.processor._attention_backend.value for layer in layers} == {"_native_math"}
+        torch.testing.assert_close(run(model, inputs), plain, atol=1e-5, rtol=1e-4)
 
 
 def test_projections_can_be_fused(model, segment):
