@@ -12,13 +12,13 @@ from PIL import Image
 from eval.catalog import MEASURES
 from eval.measure import Measure, Outcome, Series
 from eval.plan import make_plan, remember
-from eval.records import Case, Clip, Speaker, Suite, System, Tags
+from eval.records import Case, Clip, Speaker, Subject, Suite, System, Tags
 from eval.runner import RunReport
 from eval.store.registry import add_clip, add_suite, add_system, current_clips
 from eval.store.scores import Finished, add_scores, finish_run, start_run
 from eval.store.workspace import Workspace
 
-SUBJECTS = ("human", "cartoon", "animal")
+SUBJECTS: tuple[Subject, ...] = ("human", "cartoon", "animal")
 LANGUAGES = ("en", "zh")
 SPECS = ("sync/clean", "identity/dinov2", "quality/light")
 """Measures whose outcomes are made up; their weights need not be here."""

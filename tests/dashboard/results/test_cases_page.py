@@ -24,7 +24,7 @@ def compared(workspace: Workspace, **changes):
 def test_the_worst_paired_loss_comes_first(filled: Workspace):
     found = compared(filled)
     worst = worst_losses(found)
-    by_hand = {}
+    by_hand: dict[tuple[str, str], float] = {}
     for change in found.losses:
         (row,) = [row for row in found.rows if row.column == change.column]
         squares = [value**2 for value in row.contrast.differences]

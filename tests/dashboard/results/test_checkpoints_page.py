@@ -33,8 +33,9 @@ def test_the_table_holds_means_and_intervals_of_the_board(filled: Workspace):
         assert cell.interval is not None
         assert (row["low"], row["high"]) == (cell.interval.low, cell.interval.high)
     assert table["against selected"].tolist()[1] == "selected"
-    better = table["mean"].idxmax() if column.metric.better == "higher" else table["mean"].idxmin()
-    assert table["checkpoint"][better] in best_words(table, column)
+    ascending = column.metric.better == "lower"
+    best = table.sort_values("mean", ascending=ascending)["checkpoint"].tolist()[0]
+    assert best in best_words(table, column)
 
 
 def test_only_checkpoints_with_a_step_take_part():

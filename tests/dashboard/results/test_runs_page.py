@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -19,7 +20,7 @@ from eval.store.schema import clips, contents, runs
 from eval.store.scores import finish_run, start_run
 from tests.dashboard.results.filled_workspace import SYSTEMS, fill, score_all
 
-ONE = {"systems": SYSTEMS[:1], "nulls": 0.0, "specs": ("quality/light",)}
+ONE: dict[str, Any] = {"systems": SYSTEMS[:1], "nulls": 0.0, "specs": ("quality/light",)}
 
 
 def test_work_is_scored_in_work_or_waiting(tmp_path: Path):
