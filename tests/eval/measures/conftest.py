@@ -1,6 +1,6 @@
 """Small real clips and the shortest way from a clip to its outcomes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +51,7 @@ def score(weights: WeightFolder) -> Score:
         inputs = ClipInputs(path=path, probe=probe(path), **given)
         if measure.rate == "none":
             return outcomes(measure, [], inputs)
-        frames = iter_frames(path)
+        frames: Iterator[Frame] = iter_frames(path)
         if not isinstance(measure.rate, str):
             frames = resample_frames(frames, measure.rate, end_s=inputs.probe.duration_s)
         return outcomes(measure, list(frames), inputs)
