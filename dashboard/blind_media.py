@@ -32,7 +32,7 @@ LONGEST_SIDE: Final = 1280
 
 IMAGE_SIDE: Final = 1024
 AUDIO_RATE: Final = 24_000
-_RECIPE: Final = "1"  # part of every file's name: a changed recipe makes new files
+_RECIPE: Final = "2"  # part of every file's name: a changed recipe makes new files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

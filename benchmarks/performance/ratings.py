@@ -1,9 +1,10 @@
 """How the rating server and its player hold up: many writers at once, 200 clips, 100 pairs, 30 s of looping.
 
-    python -m benchmarks.performance.ratings [--database URL] [--no-browser]
+    python -m benchmarks.performance.ratings [--database URL] [--part writers|clips|sync]
 
 The server runs as `python -m dashboard serve` on workspaces made for the bench; it is asked over HTTP and
-by a real Chromium, as annotators do. All votes are marked simulated and thrown away with the workspace.
+by a real Chromium, as annotators do. All votes are marked simulated and thrown away with the workspace. The file is long because server, annotators and
+browser are all its own: benches may not import the dashboard.
 """
 
 import contextlib
@@ -41,6 +42,7 @@ from joystreamer.media import write_clip
 
 PACKAGES = ("streamlit", "starlette", "uvicorn", "sqlalchemy", "playwright")
 WRITERS = 50
+LOOPING_S = 30.0
 SYSTEMS = ("first", "second")
 UNWATCHED = Viewing(min_seen=0.0, min_heard=0.0)
 
@@ -319,13 +321,9 @@ SAMPLER = f"""
   const {{ pair }} = {LIVING}.stage;
   const {{ left, right }} = pair.videos;
   globalThis.samples = [];
-  let latest = null;
-  const seenRight = (now, frame) => {{ latest = frame; right.requestVideoFrameCallback(seenRight); }};
-  right.requestVideoFrameCallback(seenRight);
-  const seenLeft = (now, frame) => {{
+  const seenLeft = () => {{
     const since = performance.now() - pair.startedAt;
-    if (pair.running && since > 700 && latest) samples.push([
-      Math.abs(left.currentTime - right.currentTime) * 1000, Math.abs(frame.mediaTime - latest.mediaTime) * 1000]);
+    if (pair.running && since > 700) samples.push([Math.abs(left.currentTime - right.currentTime) * 1000]);
     left.requestVideoFrameCallback(seenLeft);
   }};
   left.requestVideoFrameCallback(seenLeft);
@@ -343,7 +341,7 @@ def sync_rows(server: Server, root: Path, seconds: float) -> list[tuple[object, 
         told = page.evaluate(
             f"() => [{LIVING}.stage.pair.jumps, {LIVING}.stage.pair.evidence().dropped_frames]"
         )
-    names = ("media clocks, at each shown frame", "last frame shown on either side")
+    names = ("media clocks, at each shown frame",)
     rows: list[tuple[object, ...]] = []
     for name, values in zip(names, samples.T, strict=True):
         p50, p95, most = np.percentile(values, [50, 95, 100])
@@ -383,47 +381,62 @@ def pairs_rows(server: Server, root: Path) -> list[tuple[object, ...]]:
     return rows
 
 
+def bench_writers(folder: Path, database: str | None) -> list[tuple[str, str]]:
+    """Votes of many writers, on SQLite and, where a URL is given, on PostgreSQL."""
+    rows = writers_rows("SQLite", folder, None)
+    if database is not None:
+        rows += writers_rows("PostgreSQL", folder, database)
+    heads = ("store", "who", "votes", "median ms", "p99 ms", "max ms", "ledger")
+    return [("Votes over HTTP until acknowledged", table(heads, rows))]
+
+
+def bench_clips(folder: Path, _: str | None) -> list[tuple[str, str]]:
+    """200 clips from one server, 100 pairs in one page."""
+    root = folder / "long"
+    fill(root, None, cases=100, seconds=0.8, size=(320, 180), campaigns=[
+        {"name": "long", "cases": 100, "raters": 2, "per_case": 2, "viewing": UNWATCHED},
+    ])  # fmt: skip
+    prepare(root, None, "long")
+    with serving(root, None) as server:
+        facts = [
+            ("seconds from start to first answer", f"{server.start_s:.1f}"),
+            *clips_rows(server, root),
+        ]
+        names = ("pairs rated", "listeners", "script memory MB", "nodes")
+        pairs = table(names, pairs_rows(server, root))
+    return [("200 clips", table(("what", "value"), facts)), ("100 pairs in one page", pairs)]
+
+
+def bench_sync(folder: Path, _: str | None) -> list[tuple[str, str]]:
+    """Offsets of the two players."""
+    root = folder / "sync"
+    fill(root, None, cases=1, seconds=8.0, size=(640, 360), campaigns=[
+        {"name": "sync", "cases": 1, "raters": 1, "per_case": 1, "viewing": UNWATCHED},
+    ])  # fmt: skip
+    prepare(root, None, "sync")
+    with serving(root, None) as server:
+        heads = ("offset", "frames", "median ms", "p95 ms", "max ms")
+        text = table(heads, sync_rows(server, root, LOOPING_S))
+    return [(f"Two players, {LOOPING_S:g} s of looping", text)]
+
+
+PARTS = {"writers": bench_writers, "clips": bench_clips, "sync": bench_sync}
+
+
 @click.command()
 @click.option(
-    "--database", default=None, help="URL of an empty PostgreSQL database to bench as well."
-)
-@click.option("--browser/--no-browser", default=True, help="Whether to measure in Chromium.")
-@click.option("--seconds", default=30.0, show_default=True, help="Seconds of looping.")
-def main(database: str | None, browser: bool, seconds: float) -> None:
-    """Run all and write a dated report."""
+    "--database", envvar="JOYSTREAMER_BENCH_DATABASE", default=None,
+    help="URL of an empty PostgreSQL database to bench as well.",
+)  # fmt: skip
+@click.option("--part", type=click.Choice(list(PARTS)), default=None, help="Only this part.")
+def main(database: str | None, part: str | None) -> None:
+    """Run and write a dated report."""
     sections: list[tuple[str, str]] = []
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        rows = writers_rows("SQLite", folder, None)
-        if database is not None:
-            rows += writers_rows("PostgreSQL", folder, database)
-        heads = ("store", "who", "votes", "median ms", "p99 ms", "max ms", "ledger")
-        sections.append(("Votes over HTTP until acknowledged", table(heads, rows)))
-        root = folder / "long"
-        fill(root, None, cases=100, seconds=0.8, size=(320, 180), campaigns=[
-            {"name": "long", "cases": 100, "raters": 2, "per_case": 2, "viewing": UNWATCHED},
-        ])  # fmt: skip
-        prepare(root, None, "long")
-        with serving(root, None) as server:
-            facts = [
-                ("seconds from start to first answer", f"{server.start_s:.1f}"),
-                *clips_rows(server, root),
-            ]
-            sections.append(("200 clips", table(("what", "value"), facts)))
-            if browser:
-                names = ("pairs rated", "listeners", "script memory MB", "nodes")
-                sections.append(("100 pairs in one page", table(names, pairs_rows(server, root))))
-        if browser:
-            root = folder / "sync"
-            fill(root, None, cases=1, seconds=8.0, size=(640, 360), campaigns=[
-                {"name": "sync", "cases": 1, "raters": 1, "per_case": 1, "viewing": UNWATCHED},
-            ])  # fmt: skip
-            prepare(root, None, "sync")
-            with serving(root, None) as server:
-                titles = ("offset", "frames", "median ms", "p95 ms", "max ms")
-                text = table(titles, sync_rows(server, root, seconds))
-                sections.append((f"Two players, {seconds:g} s of looping", text))
-    click.echo(write_report("ratings", "Rating pages: figures", sections, PACKAGES))
+        for each in [part] if part else list(PARTS):
+            sections += PARTS[each](Path(name), database)
+    report = f"ratings-{part}" if part else "ratings"
+    click.echo(write_report(report, "Rating pages: figures", sections, PACKAGES))
 
 
 if __name__ == "__main__":
