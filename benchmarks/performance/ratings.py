@@ -3,8 +3,9 @@
     python -m benchmarks.performance.ratings [--database URL] [--part writers|clips|sync]
 
 The server runs as `python -m dashboard serve` on workspaces made for the bench; it is asked over HTTP and
-by a real Chromium, as annotators do. All votes are marked simulated and thrown away with the workspace. The file is long because server, annotators and
-browser are all its own: benches may not import the dashboard.
+by a real Chromium, as annotators do. All votes are marked simulated and thrown away with the workspace.
+The file is long because server, annotators and browser are all its own: benches may not import the
+dashboard.
 """
 
 import contextlib
