@@ -115,9 +115,9 @@ def score_all(
     for unit in plan.open:
         clip = unit.clip.clip
         generator = np.random.default_rng(
-            [seed, int(clip.case[4:]), names.index(clip.system), len(unit.measure.spec)]
+            [seed, _number(clip.case), names.index(clip.system), len(unit.measure.spec)]
         )
-        difficulty = np.random.default_rng(int(clip.case[4:])).normal()
+        difficulty = np.random.default_rng(_number(clip.case)).normal()
         outcomes = {}
         for metric in unit.measure.metrics:
             if generator.random() < nulls:
@@ -140,3 +140,7 @@ def score_all(
     if only is None:
         report.wall_s, report.peak_mb = 12.0, 300.0
         finish_run(workspace.database, run, report.as_json())
+
+
+def _number(case: str) -> int:
+    return int("".join(letter for letter in case if letter.isdigit()))

@@ -1,0 +1,80 @@
+"""Leaderboard and player in a real browser, over the real server."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dashboard.results import exports
+from dashboard.results.data import View, board_of, store_state
+from dashboard.results.filters import Filters
+from eval.store.workspace import Workspace
+from tests.dashboard.results.filled_workspace import score_all
+
+pytestmark = pytest.mark.browser
+
+TIMES = """() => {
+  const found = [];
+  const walk = (root) => root.querySelectorAll("*").forEach((node) => {
+    if (node.tagName === "VIDEO") found.push(node.currentTime);
+    if (node.shadowRoot) walk(node.shadowRoot);
+  });
+  walk(document);
+  return found;
+}"""
+
+
+def signed_in(browser: Any, server: Any) -> Any:
+    page = browser.new_context(viewport={"width": 1280, "height": 720}).new_page()
+    page.set_default_timeout(40_000)
+    page.goto(f"{server.url}/signin")
+    page.fill("input[type=password]", server.operator_secret())
+    with page.expect_navigation(wait_until="domcontentloaded"):
+        page.keyboard.press("Enter")
+    page.get_by_role("link", name="Leaderboard").wait_for()
+    return page
+
+
+def saved_csv(page: Any) -> bytes:
+    with page.expect_download() as waiting:
+        page.locator("[data-testid=stDownloadButton] button").first.click()
+    return Path(waiting.value.path()).read_bytes()
+
+
+def test_a_permalink_gives_the_same_bytes_and_the_live_page_new_scores(
+    start_server: Any, browser: Any
+):
+    server = start_server()
+    with Workspace(server.root) as workspace:
+        score_all(workspace, specs=["quality/light"])
+        state = store_state(workspace)
+        expected = exports.csv_bytes(board_of(workspace, state, View(filters=Filters())))
+        page = signed_in(browser, server)
+        page.goto(f"{server.url}/leaderboard")
+        page.locator(".board thead button", has_text="quality.").first.wait_for()
+        first = saved_csv(page)
+        assert first == expected
+        link = page.locator("[data-testid=stCode]").inner_text().strip()
+        assert link.startswith(f"{server.url}/leaderboard?")
+        score_all(workspace, specs=["identity/dinov2"])
+    page.locator(".board thead button", has_text="identity.dinov2").first.wait_for()  # no reload
+    assert saved_csv(page) != first
+    page.goto(link)
+    page.get_by_text("Pinned to score").wait_for()
+    assert saved_csv(page) == first
+    page.context.close()
+
+
+def test_compared_clips_step_together(start_server: Any, browser: Any):
+    server = start_server()
+    page = signed_in(browser, server)
+    page.goto(f"{server.url}/compare")
+    stage = page.get_by_label("Clips on one clock")
+    stage.focus()
+    page.wait_for_function(f"() => ({TIMES})().length === 2")
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+        page.wait_for_timeout(400)
+    page.get_by_text("frame 3").wait_for()
+    assert page.evaluate(TIMES) == pytest.approx([3.5 / 25, 3.5 / 25], abs=2e-3)
+    page.context.close()
