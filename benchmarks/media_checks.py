@@ -95,7 +95,7 @@ class FaceFinder:
 def open_face_finder() -> Iterator[FaceFinder]:
     """Yield a face finder; without weights or package one that says why it cannot find."""
     try:
-        from eval.backends.faces import open_detector
+        from eval.backends.faces import close_detector, open_detector
         from eval.weights import WeightFolder
 
         detector = open_detector(WeightFolder().find("face-detector"))
@@ -105,7 +105,7 @@ def open_face_finder() -> Iterator[FaceFinder]:
     try:
         yield FaceFinder(detector)
     finally:
-        detector.close()
+        close_detector(detector)
 
 
 def look_at_image(path: Path, case: Case, limits: MediaLimits, faces: FaceFinder) -> LookedAt:

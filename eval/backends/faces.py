@@ -58,6 +58,12 @@ def open_detector(path: Path) -> Any:
         return vision.FaceDetector.create_from_options(options)
 
 
+def close_detector(detector: Any) -> None:
+    """Free a detector from `open_detector`."""
+    with native_logs_hidden():
+        detector.close()
+
+
 def find_faces(detector: Any, rgb: NDArray[np.uint8]) -> list[Face]:
     """Return the faces in an image, largest first.
 

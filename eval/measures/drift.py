@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.backends.faces import MINIMUM_CONFIDENCE, find_faces, open_detector
+from eval.backends.faces import MINIMUM_CONFIDENCE, close_detector, find_faces, open_detector
 from eval.backends.flow import shrink
 from eval.colour import ciede2000, mean_lab
 from eval.drift import WINDOW_S, Drift, colour_drift
@@ -83,7 +83,7 @@ class FaceColour:
 
     def close(self) -> None:
         """Give the detector back."""
-        self._detector.close()
+        close_detector(self._detector)
 
 
 class ColourObserver:
