@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,6 +49,28 @@ def chromium() -> str:
             return found
     _skip("browser", "no Chromium on the path; 'make system' installs one")
     raise AssertionError
+
+
+@pytest.fixture(scope="session")
+def driver() -> Iterator[Any]:
+    """Playwright's driver; one per process, because a second one finds the first one's event loop."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str, driver: Any) -> Iterator[Any]:
+    """A Chromium without a window that may play sound at once."""
+    flags = (
+        "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+        "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required",
+        "--mute-audio", "--enable-precise-memory-info",
+    )  # fmt: skip
+    running = driver.chromium.launch(executable_path=chromium, headless=True, args=list(flags))
+    yield running
+    running.close()
 
 
 def _postgres_programs() -> Path | None:

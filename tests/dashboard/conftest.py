@@ -204,28 +204,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running.stop()
 
 
-@pytest.fixture(scope="session")
-def driver() -> Iterator[Any]:
-    """Playwright's driver."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        yield playwright
-
-
-@pytest.fixture(scope="session")
-def browser(chromium: str, driver: Any) -> Iterator[Any]:
-    """A Chromium without a window that may play sound at once."""
-    flags = (
-        "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-        "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required",
-        "--mute-audio", "--enable-precise-memory-info",
-    )  # fmt: skip
-    running = driver.chromium.launch(executable_path=chromium, headless=True, args=list(flags))
-    yield running
-    running.close()
-
-
 class Rater:
     """One annotator in a browser of their own."""
 

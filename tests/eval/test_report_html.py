@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -168,28 +169,25 @@ def test_figure_is_valid_svg_in_the_colours_of_the_page():
 
 
 @pytest.mark.browser
-def test_page_fits_a_laptop_in_light_and_dark_and_obeys_the_keyboard(tmp_path: Path, chromium: str):
-    playwright = pytest.importorskip("playwright.sync_api")
+def test_page_fits_a_laptop_in_light_and_dark_and_obeys_the_keyboard(tmp_path: Path, browser: Any):
     target = tmp_path / "report.html"
     write_report(
         target, build_board(study([f"system-{i}" for i in range(6)], 9), METRICS), date=DATE
     )
     complaints: list[str] = []
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        papers = {}
-        for scheme in ("light", "dark"):
-            page = browser.new_page(viewport={"width": 1280, "height": 720}, color_scheme=scheme)
-            page.on("console", lambda message: complaints.append(message.text))
-            page.on("pageerror", lambda error: complaints.append(str(error)))
-            page.goto(target.as_uri())
-            assert page.evaluate("document.documentElement.scrollWidth") <= 1280
-            papers[scheme] = page.evaluate("getComputedStyle(document.body).backgroundColor")
-            page.keyboard.press("Tab")
-            assert page.evaluate("document.activeElement.textContent") == "Skip to the leaderboard"
-            page.locator("#cases ~ details summary").first.focus()
-            page.keyboard.press("Enter")
-            assert page.locator("#cases ~ details").first.get_attribute("open") is not None
-        browser.close()
+    papers = {}
+    for scheme in ("light", "dark"):
+        page = browser.new_page(viewport={"width": 1280, "height": 720}, color_scheme=scheme)
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(target.as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+        papers[scheme] = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.textContent") == "Skip to the leaderboard"
+        page.locator("#cases ~ details summary").first.focus()
+        page.keyboard.press("Enter")
+        assert page.locator("#cases ~ details").first.get_attribute("open") is not None
+        page.close()
     assert papers == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 23, 27)"}
     assert complaints == []
