@@ -1,5 +1,6 @@
 """Leaderboard and player in a real browser, over the real server."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,10 @@ def test_a_permalink_gives_the_same_bytes_and_the_live_page_new_scores(
         assert link.startswith(f"{server.url}/leaderboard?")
         score_all(workspace, specs=["identity/dinov2"])
     page.locator(".board thead button", has_text="identity.dinov2").first.wait_for()  # no reload
-    assert saved_csv(page) != first
+    until = time.monotonic() + 20  # the button below the table is drawn a moment after it
+    while saved_csv(page) == first:
+        assert time.monotonic() < until, "the file to save does not follow the table"
+        page.wait_for_timeout(200)
     page.goto(link)
     page.get_by_text("Pinned to score").wait_for()
     assert saved_csv(page) == first
