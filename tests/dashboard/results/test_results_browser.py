@@ -38,7 +38,7 @@ def signed_in(browser: Any, server: Any) -> Any:
 
 def saved_csv(page: Any) -> bytes:
     with page.expect_download() as waiting:
-        page.locator("[data-testid=stDownloadButton] button").first.click()
+        page.locator("[data-testid=stDownloadButton] button", has_text="CSV").first.click()
     return Path(waiting.value.path()).read_bytes()
 
 
