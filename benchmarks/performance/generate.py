@@ -17,6 +17,7 @@ import click
 import numpy as np
 import torch
 from diffusers import AutoencoderKLWan, WanTransformer3DModel
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.performance.dated_report import table, write_report
 from joystreamer.memory import Workload
@@ -36,17 +37,28 @@ PEAK_FLOPS: Final = 989e12  # dense bf16 of one H100 or H200 SXM (NVIDIA data sh
 GRID: Final = (16, 16)
 WAN_SHAPE: Final = (20, 8, 34)
 TEXT: Final = (512, 256)
+WIDTHS: Final = {256: 4, 768: 2}
+"""Widths compared, and blocks of each: matrix products dominate, one core suffices."""
+
+FORWARD_NOTE: Final = (
+    "Goals: one speaker <= 1.2 of plain Wan, three <= 1.05 of one. fp32, one thread. Attention "
+    "to speech is one call over the same queries whoever speaks; what three speakers add are "
+    "audio tokens of three more streams to project (two speakers, silence). Here a latent has 64 "
+    "video tokens and 32 audio tokens per stream; at 480x832 it has 1,560, and three speakers add "
+    "at most 0.5 % (`tests/joystreamer/model/test_speaker_routing.py`)."
+)
 
 Forward = Callable[[], Any]
 
 
-def network_config() -> dict[str, Any]:
-    """A network wide enough that matrix products dominate, narrow enough for one core."""
+def network_config(width: int) -> dict[str, Any]:
+    """A network of a width of `WIDTHS`, heads of 64, Wan's ratio of the feed-forward width."""
     return {
         **tiny_transformer_config(text_dim=TEXT[1], audio_dim=64, audio_layers=4),
-        "num_attention_heads": 4,
+        "num_attention_heads": width // 64,
         "attention_head_dim": 64,
-        "ffn_dim": 704,
+        "ffn_dim": width * 11 // 4,
+        "num_layers": WIDTHS[width],
         "audio_token_dim": 128,
     }
 
@@ -81,10 +93,10 @@ def inputs_of(model: Any, speakers: int | None, size: tuple[int, int] = GRID) ->
     return given
 
 
-def contestants() -> dict[str, Forward]:
+def contestants(width: int) -> dict[str, Forward]:
     """Forward passes to compare, all of 1,360 tokens."""
     torch.manual_seed(0)
-    config = network_config()
+    config = network_config(width)
     ours = JoyStreamerTransformer3DModel(**config).eval()
     shared = {name: value for name, value in config.items() if name in
               WanTransformer3DModel._get_init_keys(WanTransformer3DModel)}  # fmt: skip
@@ -121,6 +133,14 @@ def time_in_turns(forwards: dict[str, Forward], rounds: int) -> dict[str, tuple[
         )
         for name, times in spent.items()
     }
+
+
+@torch.no_grad()
+def count_operations(forward: Forward) -> int:
+    """Multiply-adds (times two) in matrix products, convolutions and attention of one pass."""
+    with FlopCounterMode(display=False) as counter:
+        forward()
+    return counter.get_total_flops()
 
 
 def resident_mb() -> float:
@@ -204,26 +224,38 @@ def measure_device() -> list[tuple[str, str]]:
     return list(zip(rows, (f"{whole:.1f} s", f"{utilisation:.0%}", f"{peak:.1f} GB"), strict=True))
 
 
+def compare(width: int, rounds: int) -> list[tuple[str, ...]]:
+    """Rows of one width: seconds, and time and operations relative to one speaker."""
+    forwards = contestants(width)
+    times = time_in_turns(forwards, rounds)
+    operations = {name: count_operations(forward) for name, forward in forwards.items()}
+    base, single = times["plain Wan"][0], times["1 speaker"][0]
+    return [
+        (
+            f"{width}, {WIDTHS[width]} blocks",
+            name,
+            f"{cpu:.3f}",
+            f"{wall:.3f}",
+            f"{cpu / base:.3f}",
+            f"{cpu / single:.3f}",
+            f"{operations[name] / operations['1 speaker']:.3f}",
+        )
+        for name, (cpu, wall) in times.items()
+    ]
+
+
 @click.command()
 @click.option("--rounds", default=5, show_default=True, help="Timed rounds per contestant.")
 @click.option("--segments", default=12, show_default=True, help="Segments of the long tiny clip.")
 def main(rounds: int, segments: int) -> None:
     """Measure and write a dated report."""
     torch.set_num_threads(1)
-    times = time_in_turns(contestants(), rounds)
-    base, single = times["plain Wan"][0], times["1 speaker"][0]
-    forward = [
-        (name, f"{cpu:.3f}", f"{wall:.3f}", f"{cpu / base:.3f}", f"{cpu / single:.3f}")
-        for name, (cpu, wall) in times.items()
-    ]
+    forward = [row for width in WIDTHS for row in compare(width, rounds)]
+    header = ("width", "network", "processor s", "wall s", "to plain Wan", "to 1 speaker",
+              "operations to 1 speaker")  # fmt: skip
     shares, slope = render_long(segments)
     sections = [
-        (
-            "One forward pass at 1,360 tokens",
-            table(("network", "processor s", "wall s", "to plain Wan", "to 1 speaker"), forward)
-            + "\n\nGoals: one speaker <= 1.2 of plain Wan, three <= 1.05 of one. fp32, one thread, "
-            "width 256, 4 blocks; at 14B the quadratic attention weighs more and the additions less.",
-        ),
+        ("One forward pass at 1,360 tokens", f"{table(header, forward)}\n\n{FORWARD_NOTE}"),
         (
             "A long tiny clip",
             table(("stage", "share"), [(name, f"{share:.1%}") for name, share in shares.items()])

@@ -112,8 +112,9 @@ class AudioAttnProcessor:
         else:
             tiles = tokens.index_select(0, route.queries.flatten())
             tiles = tiles.unflatten(0, tuple(route.queries.shape))
-            key = key.index_select(0, route.streams)
-            value = value.index_select(0, route.streams)
+            if route.streams is not None:
+                key = key.index_select(0, route.streams)
+                value = value.index_select(0, route.streams)
         answers = dispatch_attention_fn(
             tiles,
             key,

@@ -25,7 +25,8 @@ class SpeakerRoute(NamedTuple):
     Attributes:
         queries: (tiles, tile rows) int64 into the tokens (batch and token flattened); rows that
             merely fill a tile repeat token 0 and are never read back.
-        streams: (tiles,) int64 into the audio groups, ordered (batch, stream, frame).
+        streams: (tiles,) int64 into the audio groups, ordered (batch, stream, frame); None when
+            every group has exactly one tile, so that keys and values need no copy.
         slots: (tokens, M) int64 into the flattened tile rows: where a token's M answers are.
         weights: (tokens, M) float32 shares of the answers, or None when M = 1 and all are one.
     """
@@ -95,7 +96,7 @@ def route_speakers(
     return SpeakerRoute(queries, groups, slots, weights)
 
 
-def _fill_tiles(token: Tensor, group: Tensor, groups: int) -> tuple[Tensor, Tensor, Tensor]:
+def _fill_tiles(token: Tensor, group: Tensor, groups: int) -> tuple[Tensor, Tensor | None, Tensor]:
     """Cut every group of tokens into tiles; return tiles, their groups and each token's row."""
     counts = torch.bincount(group, minlength=groups)
     rows = min(QUERY_TILE, int(counts.max()))
@@ -105,8 +106,10 @@ def _fill_tiles(token: Tensor, group: Tensor, groups: int) -> tuple[Tensor, Tens
     slot = first_row[group] + torch.arange(len(group), device=group.device) - first_token[group]
     queries = token.new_zeros(int(tiles.sum()) * rows)
     queries[slot] = token
-    tile_groups = torch.arange(groups, device=group.device).repeat_interleave(tiles)
-    return queries.view(-1, rows), tile_groups, slot
+    queries = queries.view(-1, rows)
+    if bool((tiles == 1).all()):
+        return queries, None, slot
+    return queries, torch.arange(groups, device=group.device).repeat_interleave(tiles), slot
 
 
 def _collect_answers(

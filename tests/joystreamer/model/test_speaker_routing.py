@@ -14,7 +14,8 @@ def hard_masks(labels: Tensor, streams: int) -> Tensor:
 
 def follow(route, groups: int) -> Tensor:
     """Which audio group (or mixture of groups) each token ends up listening to."""
-    rows = torch.nn.functional.one_hot(route.streams, groups).float()
+    streams = torch.arange(groups) if route.streams is None else route.streams
+    rows = torch.nn.functional.one_hot(streams, groups).float()
     rows = rows[:, None].expand(-1, route.queries.shape[1], -1).reshape(-1, groups)
     answers = rows[route.slots]
     weights = torch.ones(route.slots.shape) if route.weights is None else route.weights
@@ -53,6 +54,18 @@ def test_every_held_token_listens_to_its_frame_of_its_speaker(
     assert route.slots is not None
     queries = route.queries.flatten()[route.slots.flatten()]
     assert queries.tolist() == list(range(batch * (stop - start)))
+
+
+def test_keys_are_copied_only_where_a_group_has_no_or_several_tiles():
+    labels = torch.arange(4).repeat_interleave(2).view(1, 1, 8).expand(1, 8, 8)
+    assert route_speakers(hard_masks(labels, 4), frames=2).streams is None
+    nobody_hears_the_last = route_speakers(hard_masks(labels % 3, 4), frames=2).streams
+    assert nobody_hears_the_last is not None
+    assert nobody_hears_the_last.tolist() == list(range(6))
+    large = torch.zeros(1, 1, 2 * QUERY_TILE, dtype=torch.int64)
+    split = route_speakers(hard_masks(large, 1), frames=1).streams
+    assert split is not None
+    assert split.tolist() == [0, 0]
 
 
 def test_soft_shares_visit_every_stream_and_sum_to_one():
