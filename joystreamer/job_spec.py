@@ -4,6 +4,7 @@ Reads JSON and checks names, types and files' presence in words; loads no pictur
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -129,6 +130,12 @@ def parse_job(plain: Mapping[str, Any], folder: Path, *, where: str = "the job")
         _parse_turn(entry, number, speakers, folder, where)
         for number, entry in enumerate(_list_of(plain, "turns", where), start=1)
     )
+    options = plain.get("options", {})
+    if not isinstance(options, dict):
+        raise InputError(
+            f"{where} has a {type(options).__name__} under 'options'; write an object of names and "
+            "values"
+        )
     return JobSpec(
         image=_file(folder, plain["image"], where),
         prompt=plain["prompt"],
@@ -138,7 +145,7 @@ def parse_job(plain: Mapping[str, Any], folder: Path, *, where: str = "the job")
         speakers=speakers,
         turns=turns,
         transcript=plain.get("transcript"),
-        options=dict(plain.get("options", {})),
+        options=options,
     )
 
 
@@ -199,7 +206,7 @@ def _parse_speaker(entry: Any, number: int, folder: Path, where: str) -> Speaker
     return Speaker(
         name=str(entry.get("name", f"speaker-{number}")),
         audio=_file(folder, entry["audio"], where) if entry.get("audio") else None,
-        box=Box(*map(float, box)) if box is not None else None,
+        box=Box(*(_number(side, f"{where}, box") for side in box)) if box else None,
         mask=_file(folder, entry["mask"], where) if entry.get("mask") else None,
         words=entry.get("words"),
     )
@@ -223,7 +230,7 @@ def _parse_turn(
     return Turn(
         speaker=names.index(entry["speaker"]),
         audio=_file(folder, entry["audio"], where),
-        start=None if start is None else float(start),
+        start=None if start is None else _number(start, f"{where}, start"),
     )
 
 
@@ -242,7 +249,15 @@ def _list_of(plain: Mapping[str, Any], name: str, where: str) -> list[Any]:
     return value
 
 
-def _file(folder: Path, name: str, where: str) -> Path:
+def _number(value: Any, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InputError(f"{where} is {value!r}; write a number")
+    return float(value)
+
+
+def _file(folder: Path, name: Any, where: str) -> Path:
+    if not isinstance(name, str):
+        raise InputError(f"{where} names a file by {name!r}; write its path as text")
     path = folder / name
     if not path.is_file():
         raise InputError(f"{where} names '{name}', but there is no file '{path}'; check the path")

@@ -34,6 +34,13 @@ from joystreamer.conditioning.tracks import (
     split_stereo,
 )
 from joystreamer.errors import InputError
+from joystreamer.job_outputs import (
+    check_outputs,
+    plan_path,
+    preview_path,
+    report_path,
+    segments_folder,
+)
 from joystreamer.job_spec import JobSpec
 from joystreamer.media.images import read_image
 from joystreamer.media.writing import ClipWriter
@@ -117,8 +124,8 @@ def run_job(
     tools = tools or Tools()
     plain = {**options.to_json(), **job.options}
     options = GenerationOptions.from_json(plain)
-    check_target(job.out)
-    folder = job.out.with_suffix(".segments")
+    check_outputs(job)
+    folder = segments_folder(job.out)
     with full_disk_explained(job.out), _alone(job.out, folder):
         if restart:
             _discard(folder)
@@ -151,23 +158,11 @@ def run_job(
             "notes": list(tools.notes),
             "wall_seconds": round(time.time() - started, 3),
         }
-        write_json(job.out.with_suffix(".plan.json"), plan.to_json())
-        write_json(job.out.with_suffix(".json"), report)
+        write_json(plan_path(job.out), plan.to_json())
+        write_json(report_path(job.out), report)
         if not keep_segments:
             store.discard()
     return report
-
-
-def check_target(out: Path) -> None:
-    """Refuse a target that cannot be written, before anything is loaded.
-
-    Raises:
-        InputError: In one sentence.
-    """
-    if out.suffix.lower() != ".mp4":
-        raise InputError(f"'{out}' does not end in .mp4; clips are written as MP4")
-    if not out.parent.is_dir():
-        raise InputError(f"the folder of '{out}' does not exist; make it first")
 
 
 def prepare_scene(
@@ -199,7 +194,7 @@ def prepare_scene(
     if regions is not None:
         names = [speaker.name for speaker in job.speakers]
         preview = draw_preview(image, regions, names)
-        write_atomically(job.out.with_suffix(".speakers.png"), _png(preview))
+        write_atomically(preview_path(job.out), _png(preview))
     scene = Scene(
         image=image,
         tracks=sound.tracks,

@@ -3,6 +3,7 @@
 Knows numbers only. Presets (`joystreamer.presets`) are functions that return such a record.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from difflib import get_close_matches
@@ -19,6 +20,25 @@ NEGATIVE_PROMPT = (
     "fused fingers, frozen picture, cluttered background, three legs, walking backwards"
 )
 """Default words to avoid; ours, in the vocabulary that Wan's users know."""
+
+
+_KINDS = {
+    "height": "whole number",
+    "width": "whole number",
+    "area": "whole number",
+    "steps": "whole number",
+    "seed": "whole number",
+    "shift": "number",
+    "reference_offset": "number",
+}
+"""Numeric options; JSON may bring anything."""
+
+_OPTIONAL = ("height", "width", "reference_offset")
+
+
+def _is_number(value: object, *, whole: bool) -> bool:
+    kinds = (int,) if whole else (int, float)
+    return isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +69,12 @@ class ScaleSchedule:
         try:
             first, *rest = text.split(",")
             pairs = (pair.split(":") for pair in rest)
-            return cls(float(first), tuple((float(edge), float(scale)) for edge, scale in pairs))
+            above = tuple((float(edge), float(scale)) for edge, scale in pairs)
+            if not all(
+                map(math.isfinite, (float(first), *(part for pair in above for part in pair)))
+            ):
+                raise ValueError("not finite")
+            return cls(float(first), above)
         except ValueError as error:
             raise InputError(
                 f"guidance scale {text!r} came; write a number, or a number and "
@@ -103,6 +128,11 @@ class GenerationOptions:
 
     def __post_init__(self) -> None:
         """Refuse values that no sampler can use."""
+        for name, kind in _KINDS.items():
+            value = getattr(self, name)
+            optional = name in _OPTIONAL and value is None
+            if not optional and not _is_number(value, whole=kind == "whole number"):
+                raise InputError(f"{name} is {value!r}; give a {kind}")
         choices = {
             "sampler": ("unipc", "euler", "distilled"),
             "first_segment": ("empty", "reference"),
@@ -119,6 +149,10 @@ class GenerationOptions:
             )
         if (self.height is None) != (self.width is None):
             raise InputError("only one of height and width was given; give both or neither")
+        if self.area <= 0:
+            raise InputError(f"area is {self.area}; give the pixels of a frame, such as 399360")
+        if not self.distilled_timesteps:
+            raise InputError("distilled_timesteps is empty; give the steps, such as 1000 and 500")
         if self.shift <= 0:
             raise InputError(f"shift is {self.shift}; it must be above 0 (5 suits 480x832)")
 
@@ -156,5 +190,12 @@ class GenerationOptions:
             if name in values and not isinstance(values[name], ScaleSchedule):
                 values[name] = ScaleSchedule.parse(str(values[name]))
         if "distilled_timesteps" in values:
-            values["distilled_timesteps"] = tuple(map(float, values["distilled_timesteps"]))
+            steps = values["distilled_timesteps"]
+            if not isinstance(steps, list | tuple) or not all(
+                _is_number(step, whole=False) for step in steps
+            ):
+                raise InputError(
+                    f"distilled_timesteps is {steps!r}; write a list of numbers such as [1000, 500]"
+                )
+            values["distilled_timesteps"] = tuple(map(float, steps))
         return cls(**values)

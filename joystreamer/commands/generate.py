@@ -192,11 +192,11 @@ def _options(given: Mapping[str, Any]) -> Any:
 
 def _check_early(job: Any, options: Any) -> None:
     """Refuse what can be refused before weights are loaded."""
-    from joystreamer.jobs import check_target
+    from joystreamer.job_outputs import check_outputs
     from joystreamer.media.images import read_image
     from joystreamer.options import GenerationOptions
 
-    check_target(job.out)
+    check_outputs(job)
     read_image(job.image)
     GenerationOptions.from_json({**options.to_json(), **job.options})
 

@@ -161,6 +161,37 @@ def test_jobs_files_are_read_strictly(given, tmp_path):
     assert "jobs.jsonl', line 2 is not JSON" in error
 
 
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"options": [1]}, "has a list under 'options'; write an object"),
+        ({"options": {"steps": "4"}}, "steps is '4'; give a whole number"),
+        ({"audio": 5}, "names a file by 5; write its path as text"),
+        ({"speakers": [{"box": ["left", 0, 9, 9]}]}, "speaker 1, box is 'left'; write a number"),
+        ({"audio": None, "speakers": [{"name": "a"}],
+          "turns": [{"speaker": "a", "audio": "a.wav", "start": "soon"}]},
+         "turn 1, start is 'soon'; write a number"),
+    ],
+)  # fmt: skip
+def test_values_of_a_job_are_checked(part, message, media_folder, tmp_path):
+    (tmp_path / "a.wav").write_bytes((media_folder / "a.wav").read_bytes())
+    image = str(media_folder / "face.png")
+    job = {"image": image, "audio": "a.wav", "prompt": "talks", "out": "c.mp4", **part}
+    (tmp_path / "job.json").write_text(json.dumps(job))
+    assert message in one_line(run("generate", "--model", "tiny", "--job", tmp_path / "job.json"))
+
+
+def test_a_job_replaces_no_file_but_its_own(given, tmp_path, media_folder):
+    job = {"image": str(media_folder / "face.png"), "audio": str(media_folder / "a.wav"),
+           "prompt": "talks", "out": "talk.mp4"}  # fmt: skip
+    path = tmp_path / "talk.json"
+    path.write_text(json.dumps(job))
+    error = one_line(run("generate", "--model", "tiny", "--job", path))
+    assert "talk.json' is in the way of what is written beside the clip" in error
+    assert json.loads(path.read_text()) == job
+    assert [entry.name for entry in tmp_path.iterdir()] == ["talk.json"]
+
+
 def test_speaker_texts():
     assert parse_speaker("name=anna box=1,2,3,4") == {"name": "anna", "box": [1.0, 2.0, 3.0, 4.0]}
     assert parse_speaker('words="a red doll"') == {"words": "a red doll"}

@@ -61,6 +61,13 @@ def test_presets_hold_what_the_paper_says():
         ({"steps": 0}, "steps is 0; choose 1 to 1000"),
         ({"height": 64}, "only one of height and width was given"),
         ({"shift": 0.0}, "shift is 0.0; it must be above 0"),
+        ({"shift": float("nan")}, "shift is nan; give a number"),
+        ({"steps": "4"}, "steps is '4'; give a whole number"),
+        ({"seed": 1.5}, "seed is 1.5; give a whole number"),
+        ({"seed": None}, "seed is None; give a whole number"),
+        ({"height": 64.0, "width": 64}, "height is 64.0; give a whole number"),
+        ({"area": 0}, "area is 0; give the pixels of a frame"),
+        ({"distilled_timesteps": ()}, "distilled_timesteps is empty"),
         ({"fragment_rule": "loop"}, "fragment_rule is 'loop'; choose one of spread, hold, replan"),
     ],
 )
@@ -74,6 +81,14 @@ def test_unknown_options_suggest_the_nearest():
         GenerationOptions.from_json({"sead": 3})
     with pytest.raises(InputError, match="unknown option 'zzz'; known are area, audio_scale"):
         GenerationOptions.from_json({"zzz": 3})
+
+
+def test_values_of_another_kind_are_refused():
+    with pytest.raises(InputError, match=r"distilled_timesteps is 'all'; write a list of numbers"):
+        GenerationOptions.from_json({"distilled_timesteps": "all"})
+    for scale in ("nan", "4,950:inf"):
+        with pytest.raises(InputError, match=r"guidance scale .* came; write a number"):
+            GenerationOptions.from_json({"text_scale": scale})
 
 
 def test_tiny_vocabulary_is_fixed_and_has_no_doubles():
