@@ -16,9 +16,9 @@ from rich.table import Table
 @click.option("--size", default="832x480", show_default=True, help="Width x height to plan for.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(model: Path | None, size: str, as_json: bool) -> None:
-    """Check packages, devices, memory and disk, and say how the 14B model would be run.
+    """Check this machine, and say how it would run the 14B model.
 
-    Nothing is downloaded or loaded: sizes come from configurations. Ends with code 0 unless --model
+    Packages, devices, memory and disk. Nothing is downloaded or loaded: sizes come from configurations. Ends with code 0 unless --model
     names a folder that is incomplete.
     """
     findings = examine(model, size)

@@ -28,16 +28,22 @@ def presets(name: str | None, as_json: bool) -> None:
         click.echo(json.dumps(all_options, indent=2))
         return
     table = Table(title="sampling presets (generate --preset NAME)")
-    columns = ("sampler", "steps", "shift", "text_scale", "audio_scale", "reference_offset", "area")
-    table.add_column("name")
-    for column in columns:
-        table.add_column(column)
+    for column in ("name", "sampler", "steps", "shift", "text", "audio", "offset", "pixels"):
+        table.add_column(column, no_wrap=True)
     for key, options in all_options.items():
-        shown = {**options, "steps": SAMPLING[key]().calls}
-        shown["reference_offset"] = shown["reference_offset"] or "model's (10)"
-        table.add_row(key, *(str(shown[column]) for column in columns))
-    table.caption = " | ".join(
-        f"{key}: {(make.__doc__ or '').splitlines()[0].rstrip('.')}"
-        for key, make in SAMPLING.items()
-    )
-    Console().print(table)
+        offset = options["reference_offset"]
+        table.add_row(
+            key,
+            options["sampler"],
+            str(SAMPLING[key]().calls),
+            f"{options['shift']:g}",
+            options["text_scale"],
+            options["audio_scale"],
+            "model's" if offset is None else f"{offset:g}",
+            str(options["area"]),
+        )
+    console = Console()
+    console.print(table)
+    for key, make in SAMPLING.items():
+        console.print(f"{key}: {(make.__doc__ or '').splitlines()[0]}", highlight=False)
+    console.print("text and audio: guidance scales; offset: of the reference in time, 10 in ours")
