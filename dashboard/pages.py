@@ -55,6 +55,10 @@ PAGES: Final = (
         icon=":material/timeline:",
     ),
     Page(
+        script="results/human.py", title="Human", path="human", action="see_results",
+        icon=":material/groups:",
+    ),
+    Page(
         script="results/runs.py", title="Runs", path="runs", action="see_results",
         icon=":material/speed:",
     ),

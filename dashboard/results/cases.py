@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from dashboard.results import exports
+from dashboard.results.cards import draw_cards, plain
 from dashboard.results.data import (
     StoreState,
     View,
@@ -17,12 +17,13 @@ from dashboard.results.data import (
     choices_at,
     comparison_of,
     narrowed,
-    posters_at,
     scores_at,
     store_state,
     systems_at,
 )
+from dashboard.results.disagreements import show_disagreements
 from dashboard.results.filters import Filters, choose_filters
+from dashboard.results.lazy_clips import Answers, answers_at, draw_clips
 from dashboard.results.opening import open_page
 from dashboard.results.permalinks import pinned_snapshot
 from dashboard.results.regressions import Regression, default_pair, worst_losses
@@ -31,12 +32,6 @@ from eval.leaderboard import Comparison
 from eval.leaderboard.comparison import CaseChange
 from eval.report.wording import MARKS, VERDICTS, bounds, explain, number, p_value, signed
 from eval.store.workspace import Workspace
-
-# Cases shown at once.
-PER_PAGE: Final = 12
-
-# Cases beside each other.
-_WIDE: Final = 3
 
 
 def show(workspace: Workspace) -> None:
@@ -49,21 +44,21 @@ def show(workspace: Workspace) -> None:
         choices = choices_at(workspace, state, snapshot)
         first, second, filters, corner = _choose(workspace, state, choices)
         view = View(filters=filters, snapshot=snapshot)
-        posters = posters_at(workspace, state)
+        answers = answers_at(workspace, state)
         pages: list[tuple[str, Callable[[], None]]] = []
         if first and second:
             with corner:
                 limits = _limits(workspace, state, view, first, second)
             found = comparison_of(workspace, state, view, first, second, limits)
             pages = [
-                ("Regressions", lambda: _regressions(workspace, state, found, posters)),
+                ("Regressions", lambda: _regressions(workspace, state, found, answers)),
                 (
                     f"Newly broken ({len(found.broken)})",
-                    lambda: _changes(found, found.broken, posters, "broken"),
+                    lambda: _changes(found, found.broken, answers, "broken"),
                 ),
                 (
                     f"Newly fixed ({len(found.fixed)})",
-                    lambda: _changes(found, found.fixed, posters, "fixed"),
+                    lambda: _changes(found, found.fixed, answers, "fixed"),
                 ),
             ]
         else:
@@ -72,8 +67,12 @@ def show(workspace: Workspace) -> None:
                 "`python -m eval ingest` and `python -m eval score`."
             )
         pages += [
+            (
+                "Metrics against people",
+                lambda: show_disagreements(workspace, state, snapshot, answers),
+            ),
             ("Failures", lambda: _failures(workspace, state, view)),
-            ("All cases", lambda: _grid(workspace, state, view, posters)),
+            ("All cases", lambda: _grid(workspace, state, view, answers)),
         ]
         for tab, (_, draw) in zip(st.tabs([title for title, _ in pages]), pages, strict=True):
             with tab:
@@ -163,7 +162,7 @@ def _regressions(
     workspace: Workspace,
     state: StoreState,
     found: Comparison,
-    posters: Mapping[tuple[str, str, str], Path],
+    answers: Answers,
 ) -> None:
     """The worst paired losses, case by case."""
     metrics = ["all metrics", *dict.fromkeys(change.column for change in found.losses)]
@@ -179,12 +178,12 @@ def _regressions(
     )
     prompts = cases_at(workspace, state)
 
-    def card(item: Regression) -> None:
+    def card(item: Regression, key: str) -> None:
         record = prompts.get((item.suite, item.case))
-        _pair_of_posters(posters, (found.first, found.second), item.suite, item.case)
-        st.markdown(f"**{_plain(item.case)}**")
+        draw_clips(answers, (found.first, found.second), item.suite, item.case, key)
+        st.markdown(f"**{plain(item.case)}**")
         if record and record.record.get("prompt"):
-            st.caption(_plain(str(record.record["prompt"])[:160]))
+            st.caption(plain(str(record.record["prompt"])[:160]))
         for change, spread in item.losses[:3]:
             st.caption(
                 f"▼ {change.column}: {number(change.first)} against {number(change.second, change.first)} "
@@ -193,7 +192,7 @@ def _regressions(
         if len(item.losses) > 3:
             st.caption(f"and {len(item.losses) - 3} more metrics")
 
-    _cards(worst, card, "worst")
+    draw_cards(worst, card, "worst")
     with st.expander("The same as a table"):
         st.dataframe(
             pd.DataFrame(
@@ -210,7 +209,7 @@ def _regressions(
 def _changes(
     found: Comparison,
     changes: Sequence[CaseChange],
-    posters: Mapping[tuple[str, str, str], Path],
+    answers: Answers,
     key: str,
 ) -> None:
     """Cases that one system passes and the other does not."""
@@ -221,17 +220,17 @@ def _changes(
     for change in changes:
         by_case.setdefault((change.suite, change.case), []).append(change)
 
-    def card(item: tuple[tuple[str, str], list[CaseChange]]) -> None:
+    def card(item: tuple[tuple[str, str], list[CaseChange]], card_key: str) -> None:
         (suite, case), lost = item
-        _pair_of_posters(posters, (found.first, found.second), suite, case)
-        st.markdown(f"**{_plain(case)}**")
+        draw_clips(answers, (found.first, found.second), suite, case, card_key)
+        st.markdown(f"**{plain(case)}**")
         for change in lost[:4]:
             why = explain(change.why) if not change.why.startswith("crosses") else change.why
             st.caption(
                 f"{change.column}: {number(change.first)} against {number(change.second)} ({why})"
             )
 
-    _cards(sorted(by_case.items(), key=lambda item: (-len(item[1]), item[0])), card, key)
+    draw_cards(sorted(by_case.items(), key=lambda item: (-len(item[1]), item[0])), card, key)
 
 
 def _failures(workspace: Workspace, state: StoreState, view: View) -> None:
@@ -255,65 +254,32 @@ def _grid(
     workspace: Workspace,
     state: StoreState,
     view: View,
-    posters: Mapping[tuple[str, str, str], Path],
+    answers: Answers,
 ) -> None:
-    """Every case with the picture of each system, and all its values on demand."""
+    """Every case with the clips of all systems, and all values of one case."""
     table = narrowed(scores_at(workspace, state, view.snapshot), view.filters)
     local = table[table["kind"] != "published"]
     keys = sorted({(str(s), str(c)) for s, c in zip(local["suite"], local["case"], strict=True)})
+    systems = sorted(local["system"].unique())
+    records = cases_at(workspace, state)
+
+    def card(item: tuple[str, str], key: str) -> None:
+        draw_clips(answers, systems, *item, key)
+        st.markdown(f"**{plain(item[1])}**")
+        record = records.get(item)
+        if record and record.record.get("prompt"):
+            st.caption(plain(str(record.record["prompt"])[:160]))
+
+    draw_cards(keys, card, "all", wide=3 if len(systems) < 3 else 2)
     names = [f"{case} ({suite})" if suite else case for suite, case in keys]
-    chosen = st.selectbox("Case", names, key="case_shown")
+    chosen = st.selectbox("All values of", names, key="case_shown")
     suite, case = keys[names.index(chosen)]
     rows = local[(local["suite"] == suite) & (local["case"] == case)]
-    record = cases_at(workspace, state).get((suite, case))
-    if record and record.record.get("prompt"):
-        st.markdown(_plain(str(record.record["prompt"])))
-    systems = sorted(rows["system"].unique())
-    for place, system in zip(st.columns(max(len(systems), _WIDE)), systems, strict=False):
-        with place:
-            _poster(posters.get((system, suite, case)), system)
     values = rows.assign(metric=rows["metric"] + "/" + rows["variant"])
     wide = values.pivot_table(
         index="metric", columns="system", values="value", aggfunc="mean", sort=False
     )
     st.dataframe(wide.reset_index(), hide_index=True, width="stretch")
-
-
-def _cards(items: Sequence[Any], draw: Callable[[Any], None], key: str) -> None:
-    """Draw items as cards, a page at a time."""
-    pages = -(-len(items) // PER_PAGE)
-    page = min(int(st.session_state.get(f"page_{key}") or 1), pages)
-    shown = items[(page - 1) * PER_PAGE : page * PER_PAGE]
-    for start in range(0, len(shown), _WIDE):
-        places = st.columns(_WIDE)
-        for place, item in zip(places, shown[start : start + _WIDE], strict=False):
-            with place, st.container(border=True):
-                draw(item)
-    if pages > 1:
-        st.number_input(f"Page of {pages}", 1, pages, page, key=f"page_{key}", width=160)
-
-
-def _pair_of_posters(
-    posters: Mapping[tuple[str, str, str], Path], systems: tuple[str, str], suite: str, case: str
-) -> None:
-    for place, system in zip(st.columns(2), systems, strict=True):
-        with place:
-            _poster(posters.get((system, suite, case)), system)
-
-
-def _poster(path: Path | None, system: str) -> None:
-    """A clip's picture with its system's name."""
-    if path is None:
-        st.caption(f"{_plain(system)}: no picture")
-    else:
-        st.image(str(path), caption=system, width="stretch")
-
-
-def _plain(text: str) -> str:
-    """Text in which Markdown's signs mean nothing."""
-    for sign in ("\\", "*", "_", "[", "]", "`", "$", "#", "<", ":"):
-        text = text.replace(sign, f"\\{sign}")
-    return text
 
 
 if __name__ == "__main__":  # as a page; tests call show

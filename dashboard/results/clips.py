@@ -28,17 +28,18 @@ TYPES: Final = {
 
 
 def clip_url(digest: str) -> str:
-    """The address of a proxy or original."""
+    """The address of a proxy, original or poster."""
     return f"{PATH}/{digest}"
 
 
 def find_file(workspace: Workspace, digest: str) -> Path | None:
-    """The proxy or original of a digest, if it is one that browsers are shown.
+    """The proxy, original or poster of a digest, if it is one that browsers are shown.
 
     Raises:
         InputError: The digest is not 64 hex digits.
     """
-    path = workspace.proxies.find(digest) or workspace.media.find(digest)
+    folders = (workspace.proxies, workspace.media, workspace.posters)
+    path = next(filter(None, (folder.find(digest) for folder in folders)), None)
     return path if path is not None and path.suffix.lower() in TYPES else None
 
 

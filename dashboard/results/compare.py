@@ -25,6 +25,7 @@ from dashboard.results.opening import open_page
 from dashboard.results.permalinks import pinned_snapshot
 from dashboard.results.regressions import default_pair
 from dashboard.results.states import follow, nothing_yet, told_in_words
+from dashboard.results.vote_panel import vote_panel
 from eval.reasons import REASONS
 from eval.report.wording import ARROWS
 from eval.store.registry import StoredClip
@@ -60,7 +61,11 @@ def show(workspace: Workspace) -> None:
         rows = _scores_of(workspace, state, snapshot, chosen)
         _player(workspace, chosen, rows)
         _asked(workspace, state, suite, case)
-        _values(rows, chosen)
+        left, right = st.columns(2)
+        with left:
+            _values(rows, chosen)
+        with right:
+            vote_panel(workspace, suite, case, [stored.clip.system for stored in chosen])
     if snapshot is None:
         follow(workspace, state)
 

@@ -131,7 +131,7 @@ def campaign_results(
         InputError: No such campaign, or its board is blind until it is frozen.
     """
     stored = get_campaign(database, name)
-    if stored.campaign.blind_until_frozen and stored.state != "frozen":
+    if stored.is_blind:
         raise InputError(
             f"the results of {name!r} are blind until the campaign is frozen, as declared; "
             f"run python -m eval ratings freeze {name} when it is complete"

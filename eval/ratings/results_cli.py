@@ -15,8 +15,6 @@ from eval.workspace_options import json_option
 if TYPE_CHECKING:
     import pandas as pd
 
-    from eval.store.workspace import Workspace
-
 
 @click.command()
 @name_argument
@@ -101,19 +99,21 @@ def correlate(
     from rich.table import Table
     from rich.text import Text
 
+    from eval.ratings.metric_scores import comparable_scores
     from eval.ratings.results import campaign_results, plain_rows
     from eval.ratings.statistics.correlation import (
         metric_correlation,
         paired_preferences,
         worst_disagreements,
     )
+    from eval.store.scores import score_table
 
     workspace = open_workspace(root, database)
     found = campaign_results(workspace.database, name)
     scores = (
         _read_scores(scores_path)
         if scores_path
-        else _workspace_scores(workspace, found.campaign.suite)
+        else comparable_scores(score_table(workspace), found.campaign.suite)
     )
     preferences = paired_preferences(found.kept(), scores)
     correlation = metric_correlation(preferences, seed=found.settings.seed)
@@ -149,29 +149,6 @@ def _read_scores(path: Path) -> pd.DataFrame:
         raise InputError(
             f"{path} is no CSV table of scores ({error}); check the path and its columns"
         ) from error
-
-
-def _workspace_scores(workspace: Workspace, suite: str) -> pd.DataFrame:
-    """Scores of a suite as correlation needs them; seeds of a case are averaged."""
-    from eval.results_cli import metric_facts
-    from eval.store.scores import score_table
-    from joystreamer.errors import InputError
-
-    table = score_table(workspace)
-    table = table[table["suite"] == suite]
-    if table.empty:
-        raise InputError(f"suite {suite!r} has no scores here; run python -m eval score first")
-    facts = metric_facts()
-    sign = {"higher": 1, "lower": -1}
-    direction = {name: sign.get(metric.better, 0) for name, metric in facts.items()}
-    table = table.assign(
-        direction=[direction.get(metric, 0) for metric in table["metric"]],
-        metric=[
-            f"{m}/{v}" if v else m for m, v in zip(table["metric"], table["variant"], strict=True)
-        ],
-    )
-    keys = ["system", "case", "metric", "direction"]
-    return table.groupby(keys)[["value"]].mean().reset_index()
 
 
 @click.command("export")

@@ -65,6 +65,11 @@ class StoredCampaign(NamedTuple):
     head_seq: int
     head_digest: str
 
+    @property
+    def is_blind(self) -> bool:
+        """Whether nobody may see its results yet, as declared."""
+        return self.campaign.blind_until_frozen and self.state != "frozen"
+
 
 def stored_clips(connection: Connection, suite: str) -> dict[tuple[str, str], ClipFacts]:
     """Playable clips of a suite by (system, case); of several seeds, the lowest."""

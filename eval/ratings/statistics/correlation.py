@@ -126,15 +126,31 @@ def _tau(a: Floats, b: Floats) -> float:
 
 
 def _resampled_spearman(mine: pd.DataFrame, *, draws: int, seed: int) -> Floats:
+    """Spearman's rho with cases redrawn; shape (draws,), nan where either side never varies.
+
+    A redrawn sample is the same units with other weights, so all draws are ranked at once.
+    """
     rng = np.random.default_rng(seed)
-    rows_of_case = [np.asarray(rows) for rows in mine.groupby("case", sort=True).indices.values()]
-    human, difference = mine["human"].to_numpy(), mine["difference"].to_numpy()
-    result = np.empty(draws)
-    for draw in range(draws):
-        picked = rng.integers(0, len(rows_of_case), len(rows_of_case))
-        rows = np.concatenate([rows_of_case[case] for case in picked])
-        result[draw] = spearman(human[rows], difference[rows])
-    return result
+    case = mine["case"].factorize(sort=True)[0]
+    cases = int(case.max()) + 1
+    picked = rng.integers(0, cases, (draws, cases))
+    times = np.stack([np.bincount(row, minlength=cases) for row in picked])
+    weights = times[:, case].astype(np.float64)
+    a = _weighted_ranks(mine["human"].to_numpy(), weights)
+    b = _weighted_ranks(mine["difference"].to_numpy(), weights)
+    total = weights.sum(axis=1, keepdims=True)
+    a -= (weights * a).sum(axis=1, keepdims=True) / total
+    b -= (weights * b).sum(axis=1, keepdims=True) / total
+    product = (weights * a * b).sum(axis=1)
+    spread = (weights * a**2).sum(axis=1) * (weights * b**2).sum(axis=1)
+    varies = spread > 1e-9  # ranks are halves of whole numbers: less is rounding
+    return np.where(varies, product / np.sqrt(np.where(varies, spread, 1.0)), np.nan)
+
+
+def _weighted_ranks(values: Floats, weights: Floats) -> Floats:
+    """Mid-ranks of units that occur `weights` times each, shape (draws, units); absent ones get some."""
+    below = (values[None, :] < values[:, None]) + 0.5 * (values[None, :] == values[:, None])
+    return np.asarray(weights @ below.T + 0.5, dtype=np.float64)
 
 
 def worst_disagreements(preferences: pd.DataFrame, *, limit: int | None = None) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from eval.store.workspace import Workspace
 from tests.dashboard.results.filled_workspace import fill
+from tests.dashboard.results.voted_workspace import declare, vote
 
 PageRun = Callable[..., AppTest]
 
@@ -34,6 +35,15 @@ def filled_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a workspace of three systems and twelve cases; tests only read it."""
     root = tmp_path_factory.mktemp("filled") / "ws"
     fill(root).database.close()
+    return root
+
+
+@pytest.fixture(scope="session")
+def voted_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a filled workspace with a campaign of scripted votes; tests only read it."""
+    root = tmp_path_factory.mktemp("voted") / "ws"
+    with fill(root) as workspace:
+        vote(workspace, declare(workspace), comment="the left one blinks")
     return root
 
 

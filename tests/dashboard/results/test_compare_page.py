@@ -10,13 +10,17 @@ from starlette.testclient import TestClient
 from dashboard.results.clips import ROUTES, clip_url, find_file
 from dashboard.results.compare import POINTS, curve_table, curves, value_table
 from dashboard.results.data import scores_at, store_state
+from dashboard.results.votes import case_votes
 from dashboard.site import OPERATOR_SECRET, open_site
 from eval.ratings.sessions import COOKIE_NAME, Session
+from eval.ratings.store import campaign_entries
+from eval.ratings.vote_table import vote_table
 from eval.records import Clip, System
 from eval.store.registry import add_clip, add_system
 from eval.store.workspace import Workspace
 from joystreamer.errors import InputError
 from tests.dashboard.results.filled_workspace import SYSTEMS, fill, score_all
+from tests.dashboard.results.voted_workspace import declare, vote
 
 
 def player(test) -> dict:
@@ -87,10 +91,39 @@ def test_an_empty_workspace_says_what_to_do_next(tmp_path: Path, run_page):
     assert "python -m eval ingest" in run_page("compare", tmp_path / "ws").code[0].value
 
 
+def test_all_votes_of_the_case_stand_beside_the_metrics(voted_root: Path, run_page):
+    test = run_page("compare", voted_root, case="talk/case001")
+    test.multiselect(key="with").set_value(["run1-2000", "run1-1000"]).run()
+    with Workspace(voted_root) as workspace:
+        votes, blind = case_votes(workspace, "talk", "case001", ["run1-2000", "run1-1000"])
+        _, entries = campaign_entries(workspace.database, "board")
+    table = vote_table(entries)
+    mine = table[(table["case"] == "case001") & (table["second"] == "run1-1000") & (table["first"] == "run1-2000")]  # fmt: skip
+    assert blind == ()
+    assert len(votes) == mine["assignment"].nunique() >= 3
+    shown = next(e.value for e in test.dataframe if "Good" in e.value.columns)
+    for row in shown.to_dict("records"):
+        dimension = row["dimension"].lower().replace(" ", "_")
+        work = mine[(mine["kind"] == "work") & (mine["dimension"] == dimension)]["outcome"]
+        counts = [int((work == outcome).sum()) for outcome in (1, 0, -1)]
+        assert [row["Good"], row["Same"], row["Bad"]] == counts
+    assert any("Simulated votes" in entry.value for entry in test.caption)
+    assert any(entry.label == f"Every vote ({len(votes)})" for entry in test.expander)
+
+
+def test_blind_votes_are_named_and_not_shown(tmp_path: Path, run_page):
+    with fill(tmp_path / "ws", cases=8, specs=()) as workspace:
+        vote(workspace, declare(workspace, cases=8, blind_until_frozen=True), most=30)
+    test = run_page("compare", tmp_path / "ws")
+    assert any("are blind until it is frozen" in entry.value for entry in test.caption)
+    assert not any("Good" in entry.value.columns for entry in test.dataframe)
+
+
 def test_clips_are_for_staff_and_come_in_ranges(tmp_path: Path):
     site = open_site(tmp_path / "ws")
     assert (tmp_path / "ws" / OPERATOR_SECRET).is_file()
     digest = site.workspace.proxies.add_bytes(b"0123456789", ".mp4")
+    poster = site.workspace.posters.add_bytes(b"a picture", ".jpg")
     hidden = site.workspace.media.add_bytes(b"secret", ".toml")
     with site.workspace.database.write() as connection:
         add_system(connection, System(name="a"))
@@ -103,6 +136,7 @@ def test_clips_are_for_staff_and_come_in_ranges(tmp_path: Path):
     part = client.get(clip_url(digest), headers={"range": "bytes=2-4"})
     assert (part.status_code, part.content) == (206, b"234")
     assert part.headers["content-type"] == "video/mp4"
+    assert client.get(clip_url(poster)).content == b"a picture"
     assert client.get(clip_url("f" * 64)).status_code == 404
     assert client.get(clip_url(hidden)).status_code == 404
     assert client.get(clip_url("..")).status_code in (400, 404)

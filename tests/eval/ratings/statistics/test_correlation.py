@@ -6,6 +6,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from eval.ratings.statistics.correlation import (
+    _resampled_spearman,
     metric_correlation,
     paired_preferences,
     spearman,
@@ -74,3 +75,26 @@ def test_missing_scores_leave_and_double_scores_stop(vote_table):
         paired_preferences(votes, pd.concat([scores, scores.tail(1)]))
     with pytest.raises(InputError, match="lacks direction, value"):
         paired_preferences(votes, scores[["system", "case", "metric"]])
+
+
+def test_redrawn_correlations_are_those_of_redrawn_rows():
+    rng = np.random.default_rng(3)
+    mine = pd.DataFrame(
+        {
+            "case": [f"c{number % 20}" for number in range(40)],
+            "human": rng.integers(-3, 4, 40) / 3,
+            "difference": rng.normal(size=40).round(1),
+        }
+    )
+    picked = np.random.default_rng(1).integers(0, 20, (50, 20))
+    rows = [np.asarray(found) for found in mine.groupby("case", sort=True).indices.values()]
+    expected = []
+    for draw in picked:
+        chosen = mine.iloc[np.concatenate([rows[case] for case in draw])]
+        expected.append(spearman(chosen["human"].to_numpy(), chosen["difference"].to_numpy()))
+    assert _resampled_spearman(mine, draws=50, seed=1) == pytest.approx(expected)
+
+
+def test_redrawing_what_never_varies_gives_nothing():
+    mine = pd.DataFrame({"case": ["a", "b"], "human": [0.5, 0.5], "difference": [0.0, 1.0]})
+    assert np.isnan(_resampled_spearman(mine, draws=20, seed=0)).all()
