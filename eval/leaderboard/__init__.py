@@ -6,8 +6,9 @@ are drawn.
 
 from eval.leaderboard.board import build_board
 from eval.leaderboard.comparison import Comparison, compare
+from eval.leaderboard.prepared import PreparedScores, prepare_scores
 from eval.leaderboard.records import ACCOUNTS, Board, Cell, Contrast
-from eval.leaderboard.scores import SCORE_COLUMNS, TAGS, check_scores, select_scores
+from eval.leaderboard.scores import SCORE_COLUMNS, TAGS, check_scores, rows_asked_for, select_scores
 
 __all__ = [
     "ACCOUNTS",
@@ -17,8 +18,11 @@ __all__ = [
     "Cell",
     "Comparison",
     "Contrast",
+    "PreparedScores",
     "build_board",
     "check_scores",
     "compare",
+    "prepare_scores",
+    "rows_asked_for",
     "select_scores",
 ]

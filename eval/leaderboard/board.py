@@ -4,14 +4,16 @@ Means are taken within a case first (over its seeds) and then over cases, so a c
 weighs no more than one with a single seed, and the case is what intervals resample.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from eval.leaderboard.case_table import case_table
 from eval.leaderboard.columns import (
     Column,
     ColumnScores,
@@ -19,9 +21,11 @@ from eval.leaderboard.columns import (
     choose_columns,
     list_refusals,
 )
+from eval.leaderboard.means import CaseMeans, case_means
+from eval.leaderboard.prepared import PreparedScores, prepare_scores
 from eval.leaderboard.provenance import trace
 from eval.leaderboard.records import Board, Cell, Contrast, Published, judge
-from eval.leaderboard.scores import TAGS, case_means, check_scores, count_rows
+from eval.leaderboard.scores import TAGS
 from eval.leaderboard.tags import tag_cells
 from eval.measure import Metric
 from eval.statistics import (
@@ -39,7 +43,7 @@ Array = NDArray[np.float64]
 
 
 def build_board(
-    scores: pd.DataFrame,
+    scores: pd.DataFrame | PreparedScores,
     metrics: Mapping[str, Metric],
     *,
     baseline: str | None = None,
@@ -49,7 +53,8 @@ def build_board(
     """Build the leaderboard of all scores in the table.
 
     Args:
-        scores: Tidy table with `SCORE_COLUMNS`, narrowed with `select_scores` as wished.
+        scores: Tidy table with `SCORE_COLUMNS`, narrowed with `select_scores` as wished, or prepared
+            from one, which saves most of the time of every further board.
         metrics: Facts by metric name; their order is the order of the columns.
         baseline: System the others are held against; None takes the first row.
         descriptions: What fingerprints stand for (`Measure.description`), to name differences.
@@ -58,64 +63,68 @@ def build_board(
     Raises:
         InputError: The table is unfit or empty, or the baseline is not a local system in it.
     """
-    table = check_scores(scores)
+    table = scores if isinstance(scores, PreparedScores) else prepare_scores(scores)
     known = descriptions or {}
-    local = table[table["kind"] != "published"]
-    systems = order_systems(local)
+    facts = _system_facts(table)
+    systems = order_systems(facts)
     chosen_baseline = _choose_baseline(baseline, systems)
-    chosen = choose_columns(local, metrics, known)
-    means = [case_means(entry.rows).reindex(columns=systems) for entry in chosen]
-    contrasts = _contrasts(chosen, means, systems, chosen_baseline)
-    cells = _cells(local, chosen, means, systems, contrasts)
+    chosen = choose_columns(table, metrics, known)
+    means = [case_means(table, entry.rows, systems) for entry in chosen]
+    contrasts = _contrasts(table, chosen, means, chosen_baseline)
+    cells = _cells(table, chosen, means, contrasts)
     columns = tuple(entry.column for entry in chosen)
     return Board(
         systems=tuple(systems),
-        kinds={name: str(kind) for name, kind in _first_of(local, "kind").items()},
+        kinds={name: fact.kind for name, fact in facts.items()},
         columns=columns,
         cells=tuple(cells),
         baseline=chosen_baseline,
         comparisons=sum(1 for contrast in contrasts.values() if contrast.p is not None),
-        published=tuple(_published(table[table["kind"] == "published"], columns, local)),
-        tags=tuple(tag_cells(local, chosen, systems, tags)),
-        refused=tuple(list_refusals(chosen, known)),
-        cases=_case_table(chosen),
+        published=tuple(_published(table, columns)),
+        tags=tuple(tag_cells(table, chosen, systems, tags)),
+        refused=tuple(list_refusals(table, chosen, known)),
+        cases=case_table(table, chosen, means),
         provenance=trace(table),
     )
 
 
-def order_systems(local: pd.DataFrame) -> list[str]:
+class _SystemFacts(NamedTuple):
+    """What the first score of a system says of it."""
+
+    kind: str
+    family: str
+    step: float
+
+
+def order_systems(facts: Mapping[str, _SystemFacts]) -> list[str]:
     """Return systems as shown: checkpoints by family and step, then the others by name."""
-    facts = local.drop_duplicates("system")
-    rows = [
-        (
-            kind != "checkpoint",
-            str(family or ""),
-            float(step) if pd.notna(step) else -1.0,
-            str(system),
-        )
-        for system, kind, family, step in zip(
-            facts["system"], facts["kind"], facts["family"], facts["step"], strict=True
-        )
-    ]
-    return [row[-1] for row in sorted(rows)]
+    return sorted(
+        facts,
+        key=lambda name: (
+            facts[name].kind != "checkpoint", facts[name].family, facts[name].step, name,
+        ),
+    )  # fmt: skip
 
 
 def contrast_columns(
-    pairs: Sequence[tuple[pd.DataFrame, str, str, str]], family: int | None = None
+    scores: PreparedScores,
+    pairs: Sequence[tuple[CaseMeans, str, str, str]],
+    family: int | None = None,
 ) -> list[Contrast]:
     """Compare pairs of systems on their common cases, adjusting all tests together.
 
     Args:
-        pairs: Table of case means, first system, second system, direction of the metric.
+        scores: Where the cases are.
+        pairs: Case means, first system, second system, direction of the metric.
         family: Tests adjusted together; the number of pairs if not given.
     """
-    differences = []
+    differences, common = [], []
     for means, first, second, _ in pairs:
-        difference = (means[first] - means[second]).dropna()
-        differences.append(difference)
-    tests = paired_differences(
-        [column.to_numpy(dtype=np.float64) for column in differences], family=family
-    )
+        difference = means.of(first) - means.of(second)
+        both = ~np.isnan(difference)
+        differences.append(difference[both])
+        common.append(means.cases[both])
+    tests = paired_differences(differences, family=family)
     adjusted = holm([test.p for test in tests])
     return [
         Contrast(
@@ -125,11 +134,11 @@ def contrast_columns(
             p=test.p,
             adjusted_p=p,
             verdict=judge(test.mean, p, better),
-            cases=tuple((str(suite), str(case)) for suite, case in column.index),
-            differences=tuple(float(value) for value in column),
+            cases=tuple(scores.cases[code] for code in cases.tolist()),
+            differences=tuple(column.tolist()),
         )
-        for test, p, column, (_, _, _, better) in zip(
-            tests, adjusted, differences, pairs, strict=True
+        for test, p, column, cases, (_, _, _, better) in zip(
+            tests, adjusted, differences, common, pairs, strict=True
         )
     ]
 
@@ -149,10 +158,24 @@ def _choose_baseline(baseline: str | None, systems: Sequence[str]) -> str:
     return baseline if baseline is not None else systems[0]
 
 
+def _system_facts(scores: PreparedScores) -> dict[str, _SystemFacts]:
+    """Return what is known of each system by its name."""
+    codes, first = np.unique(scores.system[scores.rows], return_index=True)
+    rows = scores.frame(scores.rows[first])
+    return {
+        scores.systems[code]: _SystemFacts(
+            str(kind), str(family or ""), float(step) if pd.notna(step) else -1.0
+        )
+        for code, kind, family, step in zip(
+            codes.tolist(), rows["kind"], rows["family"], rows["step"], strict=True
+        )
+    }
+
+
 def _contrasts(
+    scores: PreparedScores,
     chosen: Sequence[ColumnScores],
-    means: Sequence[pd.DataFrame],
-    systems: Sequence[str],
+    means: Sequence[CaseMeans],
     baseline: str,
 ) -> dict[tuple[str, str], Contrast]:
     """Return the contrast with the baseline by (system, column)."""
@@ -161,11 +184,11 @@ def _contrasts(
     keys = [
         (system, entry.column, table)
         for entry, table in zip(chosen, means, strict=True)
-        for system in systems
+        for system in table.systems
         if system != baseline
     ]
     found = contrast_columns(
-        [(table, system, baseline, column.metric.better) for system, column, table in keys]
+        scores, [(table, system, baseline, column.metric.better) for system, column, table in keys]
     )
     return {
         (system, column.name): contrast
@@ -174,33 +197,28 @@ def _contrasts(
 
 
 def _cells(
-    local: pd.DataFrame,
+    scores: PreparedScores,
     chosen: Sequence[ColumnScores],
-    means: Sequence[pd.DataFrame],
-    systems: Sequence[str],
+    means: Sequence[CaseMeans],
     contrasts: Mapping[tuple[str, str], Contrast],
 ) -> list[Cell]:
     """Return one cell per system and column, columns varying slowest."""
-    samples = [
-        table[system].dropna().to_numpy(dtype=np.float64) for table in means for system in systems
-    ]
-    intervals = mean_intervals(samples)
+    samples = [table.sample(system) for table in means for system in table.systems]
+    intervals = iter(mean_intervals(samples))
     ranks = _ranks(chosen, means)
-    clips = local.groupby("system")["clip_id"].nunique()
-    answered = local[["system", "suite", "case"]].drop_duplicates().groupby("system").size()
-    all_cases = len(local[["suite", "case"]].drop_duplicates())
+    clips, unanswered = _clip_counts(scores)
     cells = []
+    left = iter(samples)
     for place, (entry, table) in enumerate(zip(chosen, means, strict=True)):
-        held = [system for system in systems if table[system].notna().any()]
-        common = table[held].dropna() if held else table.iloc[:0]
-        counts = _reason_counts(entry)
-        for offset, system in enumerate(systems):
-            sample = samples[place * len(systems) + offset]
+        common = _common_means(table)
+        counts = count_reasons(scores, entry)
+        for system in table.systems:
+            sample = next(left)
             scored, reasons = counts.get(system, (0, {}))
-            own = int(clips[system])
+            own = clips[system]
             reasons = reasons | {
                 "not_scored": own - scored - sum(reasons.values()),
-                "no_clip": all_cases - int(answered[system]),
+                "no_clip": unanswered[system],
             }
             rank = ranks[place].get(system)
             cells.append(
@@ -210,17 +228,15 @@ def _cells(
                     mean=float(sample.mean()) if sample.size else None,
                     n=sample.size,
                     scored=scored,
-                    clips=own + reasons["no_clip"],
-                    interval=intervals[place * len(systems) + offset],
-                    common_mean=float(common[system].mean())
-                    if len(common) and system in held
-                    else None,
-                    common_n=len(common),
+                    clips=own + unanswered[system],
+                    interval=next(intervals),
+                    common_mean=common[1].get(system),
+                    common_n=common[0],
                     reasons={name: count for name, count in sorted(reasons.items()) if count},
                     rank=rank,
                     tied=tuple(
                         other
-                        for other in systems
+                        for other in table.systems
                         if rank is not None and other != system and ranks[place].get(other) == rank
                     ),
                     contrast=contrasts.get((system, entry.column.name)),
@@ -229,37 +245,64 @@ def _cells(
     return cells
 
 
-def _reason_counts(entry: ColumnScores) -> dict[str, tuple[int, dict[str, int]]]:
+def _clip_counts(scores: PreparedScores) -> tuple[dict[str, int], dict[str, int]]:
+    """Return, by system, its clips and the cases that others answered and it did not."""
+    system, case = scores.system[scores.rows], scores.case[scores.rows]
+    found = []
+    for other in (scores.clip[scores.rows], case):
+        width = int(other.max(initial=0)) + 1
+        distinct = np.unique(system * width + other) // width
+        found.append(np.bincount(distinct, minlength=len(scores.systems)).tolist())
+    clips, answered = found
+    cases = np.unique(case).size
+    return (
+        dict(zip(scores.systems, clips, strict=True)),
+        {name: cases - count for name, count in zip(scores.systems, answered, strict=True)},
+    )
+
+
+def _common_means(means: CaseMeans) -> tuple[int, dict[str, float]]:
+    """Return how many cases all systems with a value have in common, and their means on those."""
+    held = means.held()
+    values = means.values[:, [means.systems.index(name) for name in held]]
+    common = values[~np.isnan(values).any(axis=1)] if held else values[:0]
+    if not len(common):
+        return 0, {}
+    return len(common), {
+        name: float(np.ascontiguousarray(common[:, place]).mean())
+        for place, name in enumerate(held)
+    }
+
+
+def count_reasons(
+    scores: PreparedScores, entry: ColumnScores
+) -> dict[str, tuple[int, dict[str, int]]]:
     """Return, by system, clips with a value and clips by reason for having none."""
-    found: dict[str, tuple[int, dict[str, int]]] = {}
-    scored = count_rows(entry.rows[entry.rows["value"].notna()], "system")
-    nulls: dict[str, dict[str, int]] = defaultdict(dict)
-    for (system, reason), count in count_rows(entry.rows, "system", "reason").items():
-        nulls[system][reason] = count
-    for (system,), count in count_rows(entry.refused, "system").items():
-        nulls[system]["other_spec"] = count
-    for system in {*(key[0] for key in scored), *nulls}:
-        found[system] = (scored.get((system,), 0), nulls[system])
-    return found
+    system, reason = scores.system[entry.rows], scores.reason[entry.rows]
+    scored = Counter(system[~np.isnan(scores.value[entry.rows])].tolist())
+    why = Counter(zip(system[reason >= 0].tolist(), reason[reason >= 0].tolist(), strict=True))
+    nulls: dict[int, dict[str, int]] = defaultdict(dict)
+    for (code, text), count in sorted(why.items()):
+        nulls[code][scores.reasons[text]] = count
+    for code, count in Counter(scores.system[entry.refused].tolist()).items():
+        nulls[code]["other_spec"] = count
+    return {scores.systems[code]: (scored[code], dict(nulls[code])) for code in {*scored, *nulls}}
 
 
-def _ranks(chosen: Sequence[ColumnScores], means: Sequence[pd.DataFrame]) -> list[dict[str, int]]:
+def _ranks(chosen: Sequence[ColumnScores], means: Sequence[CaseMeans]) -> list[dict[str, int]]:
     """Rank the systems of each column by paired tests of all pairs, Holm-adjusted within the column.
 
     Systems that cannot be tested against every other one (too few common cases) have no rank, and a
     metric without a direction has none at all.
     """
     held = [
-        []
-        if entry.column.metric.better == "neither"
-        else [str(name) for name in table.columns if table[name].notna().any()]
+        () if entry.column.metric.better == "neither" else table.held()
         for entry, table in zip(chosen, means, strict=True)
     ]
     samples: list[Array] = []
     for names, table in zip(held, means, strict=True):
-        values = table[names].to_numpy(dtype=np.float64)
-        for first, second in combinations(range(len(names)), 2):
-            difference = values[:, first] - values[:, second]
+        for first, second in combinations(names, 2):
+            difference = table.of(first) - table.of(second)
             samples.append(difference[~np.isnan(difference)])
     most = max((len(names) * (len(names) - 1) // 2 for names in held), default=0)
     p_values = sign_flip_p_values(samples, flips=flips_for(most))
@@ -296,14 +339,12 @@ def _column_ranks(
     }
 
 
-def _published(
-    rows: pd.DataFrame, columns: Sequence[Column], local: pd.DataFrame
-) -> list[Published]:
+def _published(scores: PreparedScores, columns: Sequence[Column]) -> list[Published]:
     """Set published numbers apart and say why each does not compare, if it does not."""
     by_fingerprint = {(column.fingerprint, column.metric.name): column for column in columns}
-    suites = {str(name) for name in local["suite"].unique()}
+    suites = {scores.cases[code][0] for code in np.unique(scores.case[scores.rows]).tolist()}
     found = []
-    valued = rows[rows["value"].notna()]
+    valued = scores.published[scores.published["value"].notna()]
     fields = ["system", "metric", "variant", "fingerprint", "suite", "value"]
     for system, name, variant, fingerprint, suite, value in valued[fields].itertuples(
         index=False, name=None
@@ -326,21 +367,3 @@ def _published(
             )
         )
     return found
-
-
-def _case_table(chosen: Sequence[ColumnScores]) -> pd.DataFrame:
-    """Return the mean of every case by column and system, its clips, and a reason if any is null."""
-    keys = ["suite", "case", "column", "system"]
-    parts = [entry.rows.assign(column=entry.column.name) for entry in chosen]
-    if not parts:
-        return pd.DataFrame(columns=[*keys, "value", "clips", "reason"])
-    grouped = pd.concat(parts, ignore_index=True).groupby(keys, sort=True)
-    return grouped.agg(
-        value=("value", "mean"), clips=("clip_id", "nunique"), reason=("reason", "first")
-    ).reset_index()
-
-
-def _first_of(local: pd.DataFrame, name: str) -> dict[str, object]:
-    """Return a fact of each system by its name."""
-    facts = local.drop_duplicates("system")
-    return dict(zip(facts["system"].astype(str), facts[name], strict=True))

@@ -3,22 +3,18 @@
 Knows fingerprints and what lies behind them; averages nothing.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import pandas as pd
+import numpy as np
 
-from eval.leaderboard.scores import count_rows
+from eval.leaderboard.prepared import Numbers, PreparedScores
 from eval.measure import Metric
 
 Descriptions = Mapping[str, Mapping[str, Any]]
 """What each fingerprint stands for: `Measure.description` by fingerprint."""
-
-_KEPT: Final = (
-    "system", "suite", "case", "clip_id", "fingerprint", "value", "reason", "created_at",
-)  # fmt: skip
-"""What a column needs of its rows: copying the rest for every filter is most of a board's time."""
 
 UNKNOWN_SUMMARY: Final = "not in the metric table of this version"
 
@@ -66,21 +62,21 @@ class Refusal:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ColumnScores:
-    """A column with the rows that belong into it.
+    """A column with the rows that belong into it, by their numbers in `PreparedScores.table`.
 
     Attributes:
         column: The metric and its specification.
-        rows: Tidy rows of local systems under the column's fingerprint.
-        refused: Rows of clips that have a score of this metric only under another fingerprint.
+        rows: Scores of local systems under the column's fingerprint.
+        refused: The newest score of each clip that has this metric only under another fingerprint.
     """
 
     column: Column
-    rows: pd.DataFrame
-    refused: pd.DataFrame = field(repr=False)
+    rows: Numbers = field(repr=False)
+    refused: Numbers = field(repr=False)
 
 
 def choose_columns(
-    local: pd.DataFrame, metrics: Mapping[str, Metric], descriptions: Descriptions
+    scores: PreparedScores, metrics: Mapping[str, Metric], descriptions: Descriptions
 ) -> list[ColumnScores]:
     """Split local scores into columns, each of one fingerprint.
 
@@ -88,34 +84,30 @@ def choose_columns(
     systems have a value, then most systems have any score, then the newest.
 
     Args:
-        local: Checked tidy rows without published ones.
+        scores: Those that count.
         metrics: Facts by metric name; their order is the order of the columns.
         descriptions: What fingerprints stand for, as far as known.
     """
     order = {name: place for place, name in enumerate(metrics)}
-    names = sorted(
-        {
-            (str(name), str(variant))
-            for name, variant in zip(local["metric"], local["variant"], strict=True)
-        },
-        key=lambda pair: (order.get(pair[0], len(order)), *pair),
+    pair = scores.pair[scores.rows]  # ascending: the table is in this order
+    present = sorted(
+        np.unique(pair).tolist(),
+        key=lambda code: (order.get(scores.pairs[code][0], len(order)), *scores.pairs[code]),
     )
     chosen = []
-    for name, variant in names:
-        fits_name = (local["metric"] == name) & (local["variant"] == variant)
-        rows = local.loc[fits_name, list(_KEPT)]
-        fingerprint = _shared_fingerprint(rows)
-        fits = rows["fingerprint"] == fingerprint
-        inside = rows[fits]
-        lost = rows[~fits & ~rows["clip_id"].isin(inside["clip_id"])]
+    for code in present:
+        name, variant = scores.pairs[code]
+        start, stop = np.searchsorted(pair, [code, code + 1])
+        rows = scores.rows[start:stop]
+        inside, refused = _shared_fingerprint(scores, rows)
+        fingerprint = scores.fingerprints[scores.fingerprint[inside[0]]]
         column = Column(
             metric=metric_facts(name, metrics),
             variant=variant,
             fingerprint=fingerprint,
             unverified=bool(descriptions.get(fingerprint, {}).get("unverified", False)),
         )
-        newest = lost.sort_values("created_at").drop_duplicates("clip_id", keep="last")
-        chosen.append(ColumnScores(column=column, rows=inside, refused=newest))
+        chosen.append(ColumnScores(column=column, rows=inside, refused=refused))
     return chosen
 
 
@@ -126,17 +118,23 @@ def metric_facts(name: str, metrics: Mapping[str, Metric]) -> Metric:
     return Metric(name=name, unit="", better="neither", summary=UNKNOWN_SUMMARY)
 
 
-def list_refusals(chosen: Sequence[ColumnScores], descriptions: Descriptions) -> list[Refusal]:
+def list_refusals(
+    scores: PreparedScores, chosen: Sequence[ColumnScores], descriptions: Descriptions
+) -> list[Refusal]:
     """Say which scores were left out of their column, and what differs in their specification."""
     found = []
     for entry in chosen:
-        for (system, fingerprint), count in count_rows(
-            entry.refused, "system", "fingerprint"
-        ).items():
+        codes = zip(
+            scores.system[entry.refused].tolist(),
+            scores.fingerprint[entry.refused].tolist(),
+            strict=True,
+        )
+        for (system, other), count in sorted(Counter(codes).items()):
+            fingerprint = scores.fingerprints[other]
             differs = name_difference(fingerprint, entry.column.fingerprint, descriptions)
             found.append(
                 Refusal(
-                    system=system,
+                    system=scores.systems[system],
                     column=entry.column.name,
                     scores=count,
                     fingerprint=fingerprint,
@@ -169,18 +167,36 @@ def name_difference(first: str, second: str, descriptions: Descriptions) -> str:
     return f"{head}: {'; '.join(parts)}" if parts else head
 
 
-def _shared_fingerprint(rows: pd.DataFrame) -> str:
-    """Return the fingerprint of a column: shared by most systems, then newest, then by name."""
-    ranked = [
-        (
-            part.loc[part["value"].notna(), "system"].nunique(),
-            part["system"].nunique(),
-            part["created_at"].max(),
-            str(fingerprint),
+def _shared_fingerprint(scores: PreparedScores, rows: Numbers) -> tuple[Numbers, Numbers]:
+    """Return the rows of one metric under the column's fingerprint, and the refused ones.
+
+    The fingerprint is the one shared by most systems, then newest, then by name.
+    """
+    fingerprint = scores.fingerprint[rows]
+    present = np.unique(fingerprint)
+    if present.size == 1:
+        return rows, rows[:0]
+    made_at = scores.table["created_at"]
+    ranked = []
+    for code in present.tolist():
+        part = rows[fingerprint == code]
+        valued = part[~np.isnan(scores.value[part])]
+        ranked.append(
+            (
+                np.unique(scores.system[valued]).size,
+                np.unique(scores.system[part]).size,
+                made_at.iloc[part].max(),
+                code,
+            )
         )
-        for fingerprint, part in rows.groupby("fingerprint", sort=True)
-    ]
-    return max(ranked)[-1]
+    fits = fingerprint == max(ranked)[-1]
+    inside = rows[fits]
+    lost = rows[~fits & ~np.isin(scores.clip[rows], scores.clip[inside])]
+    newest = lost[np.argsort(made_at.iloc[lost].to_numpy(), kind="stable")]
+    last: dict[int, int] = {}
+    for clip, row in zip(scores.clip[newest][::-1].tolist(), newest[::-1].tolist(), strict=True):
+        last.setdefault(clip, row)
+    return inside, np.array(list(last.values())[::-1], dtype=np.intp)
 
 
 def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:

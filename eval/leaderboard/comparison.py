@@ -1,10 +1,13 @@
 """Two systems side by side: paired differences, worst losses, and what broke or was fixed."""
 
 import dataclasses
+import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from eval.leaderboard.board import contrast_columns
@@ -17,9 +20,11 @@ from eval.leaderboard.columns import (
     list_refusals,
     name_difference,
 )
+from eval.leaderboard.means import CaseMeans, case_means
+from eval.leaderboard.prepared import PreparedScores, prepare_scores
 from eval.leaderboard.provenance import trace
 from eval.leaderboard.records import Contrast, Provenance, column_json, contrast_row
-from eval.leaderboard.scores import case_means, check_scores, select_scores
+from eval.leaderboard.scores import known_names
 from eval.measure import Metric
 from joystreamer.errors import InputError
 
@@ -145,7 +150,7 @@ class Comparison:
 
 
 def compare(
-    scores: pd.DataFrame,
+    scores: pd.DataFrame | PreparedScores,
     first: str,
     second: str,
     metrics: Mapping[str, Metric],
@@ -156,7 +161,7 @@ def compare(
     """Compare two systems on the cases both answered.
 
     Args:
-        scores: Tidy table with `SCORE_COLUMNS`.
+        scores: Tidy table with `SCORE_COLUMNS`, or prepared from one.
         first: Usually the candidate; differences are first minus second.
         second: Usually the baseline.
         metrics: Facts by metric name.
@@ -170,43 +175,38 @@ def compare(
     """
     if first == second:
         raise InputError(f"{first!r} cannot be compared with itself; name two systems")
-    table = select_scores(check_scores(scores), systems=[first, second])
-    for name in (first, second):
-        if (table.loc[table["system"] == name, "kind"] == "published").all():
-            raise InputError(
-                f"{name!r} is a published row without cases and cannot be paired; "
-                "compare two systems whose clips were scored here"
-            )
+    table = _of_two(scores, first, second)
     known = descriptions or {}
-    local = table[table["kind"] != "published"]
-    chosen = choose_columns(local, metrics, known)
-    both, skipped = _columns_of_both(chosen, first, second, known)
+    chosen = choose_columns(table, metrics, known)
+    both, skipped = _columns_of_both(table, chosen, first, second, known)
     if not both:
         raise InputError(
             f"{first!r} and {second!r} have no metric in common that compares: "
             + "; ".join(f"{name}: {why}" for name, why in skipped.items())
         )
-    means = [case_means(entry.rows).reindex(columns=[first, second]) for entry in both]
+    means = [case_means(table, entry.rows, (first, second)) for entry in both]
     contrasts = contrast_columns(
+        table,
         [
-            (table_, first, second, entry.column.metric.better)
-            for entry, table_ in zip(both, means, strict=True)
-        ]
+            (case_table, first, second, entry.column.metric.better)
+            for entry, case_table in zip(both, means, strict=True)
+        ],
     )
     rows, losses, broken, fixed = [], [], [], []
     for entry, case_table, contrast in zip(both, means, contrasts, strict=True):
-        common = case_table.dropna()
+        ours, theirs = case_table.of(first), case_table.of(second)
+        common = ~np.isnan(ours) & ~np.isnan(theirs)
         rows.append(
             ComparisonRow(
                 column=entry.column.name,
-                first_mean=float(common[first].mean()) if len(common) else None,
-                second_mean=float(common[second].mean()) if len(common) else None,
-                first_only=int((case_table[first].notna() & case_table[second].isna()).sum()),
-                second_only=int((case_table[second].notna() & case_table[first].isna()).sum()),
+                first_mean=float(ours[common].mean()) if common.any() else None,
+                second_mean=float(theirs[common].mean()) if common.any() else None,
+                first_only=int((~np.isnan(ours) & np.isnan(theirs)).sum()),
+                second_only=int((~np.isnan(theirs) & np.isnan(ours)).sum()),
                 contrast=contrast,
             )
         )
-        changes = _case_changes(entry, first, second)
+        changes = _case_changes(table, entry, case_table)
         losses += sorted(
             (change for change in changes if change.loss is not None and change.loss > 0),
             key=lambda change: (-(change.loss or 0), change.suite, change.case),
@@ -223,71 +223,94 @@ def compare(
         broken=tuple(broken),
         fixed=tuple(fixed),
         skipped=skipped,
-        refused=tuple(list_refusals(both, known)),
+        refused=tuple(list_refusals(table, both, known)),
         provenance=trace(table),
     )
 
 
+def _of_two(scores: pd.DataFrame | PreparedScores, first: str, second: str) -> PreparedScores:
+    """Return the scores of two systems.
+
+    Raises:
+        InputError: The table is unfit, or one of them is unknown or published.
+    """
+    table = scores if isinstance(scores, PreparedScores) else prepare_scores(scores)
+    local = {table.systems[code] for code in np.unique(table.system[table.rows]).tolist()}
+    outside = set(table.published["system"])
+    known_names("system", (first, second), local | outside)
+    for name in (first, second):
+        if name not in local:
+            raise InputError(
+                f"{name!r} is a published row without cases and cannot be paired; "
+                "compare two systems whose clips were scored here"
+            )
+    wanted = np.isin(np.array(table.systems, dtype=object), [first, second])
+    published = table.published[table.published["system"].isin([first, second])]
+    return replace(table.narrow(wanted[table.system]), published=published)
+
+
 def _columns_of_both(
-    chosen: Sequence[ColumnScores], first: str, second: str, known: Descriptions
+    scores: PreparedScores,
+    chosen: Sequence[ColumnScores],
+    first: str,
+    second: str,
+    known: Descriptions,
 ) -> tuple[list[ColumnScores], dict[str, str]]:
     """Return the columns in which both have scores, and why the others are left out."""
     both, skipped = [], {}
     for entry in chosen:
-        absent = {first, second} - set(entry.rows["system"])
+        codes = np.unique(scores.system[entry.rows]).tolist()
+        absent = {first, second} - {scores.systems[code] for code in codes}
         if not absent:
             both.append(entry)
             continue
         name = sorted(absent)[0]
-        other = entry.refused.loc[entry.refused["system"] == name, "fingerprint"]
-        if len(other):
-            differs = name_difference(str(other.iloc[-1]), entry.column.fingerprint, known)
+        other = entry.refused[scores.system[entry.refused] == scores.systems.index(name)]
+        if other.size:
+            fingerprint = scores.fingerprints[scores.fingerprint[other[-1]]]
+            differs = name_difference(fingerprint, entry.column.fingerprint, known)
             skipped[entry.column.name] = f"{name!r} does not compare, {differs}; score it again"
         else:
             skipped[entry.column.name] = f"{name!r} has no scores of it; run `python -m eval score`"
     return both, skipped
 
 
-def _case_changes(entry: ColumnScores, first: str, second: str) -> list[CaseChange]:
-    """Return both systems' means on every case that either has a clip for."""
-    rows = entry.rows
-    means = case_means(rows).reindex(columns=[first, second])
-    nulls = rows.dropna(subset="reason").drop_duplicates(["suite", "case", "system"])
-    reasons = {
-        (suite, case, system): str(reason)
-        for suite, case, system, reason in nulls[["suite", "case", "system", "reason"]].itertuples(
-            index=False, name=None
-        )
-    }
-    asked = rows.groupby(["suite", "case"])["system"].nunique()
-    both = asked[asked == 2]
+def _case_changes(
+    scores: PreparedScores, entry: ColumnScores, means: CaseMeans
+) -> list[CaseChange]:
+    """Return the means of both systems on every case that both have a clip for."""
+    asked: dict[int, set[int]] = defaultdict(set)
+    reasons: dict[tuple[int, str], str] = {}
+    for case, system, reason in zip(
+        scores.case[entry.rows].tolist(), scores.system[entry.rows].tolist(),
+        scores.reason[entry.rows].tolist(), strict=True,
+    ):  # fmt: skip
+        asked[case].add(system)
+        if reason >= 0:
+            reasons.setdefault((case, scores.systems[system]), scores.reasons[reason])
+    pairs = dict(zip(means.cases.tolist(), means.values.tolist(), strict=True))
     sign = -1.0 if entry.column.metric.better == "lower" else 1.0
     directed = entry.column.metric.better != "neither"
     changes = []
     # A case that only one system was asked is no loss of the other.
-    for suite, case, *pair in (
-        means.reindex(both.index).reset_index().itertuples(index=False, name=None)
-    ):
-        values = [None if pd.isna(value) else float(value) for value in pair]
+    for case in sorted(case for case, systems in asked.items() if len(systems) == 2):
+        pair = pairs.get(case, (math.nan, math.nan))
+        first, second = (None if math.isnan(value) else value for value in pair)
         missing = [
-            reasons.get((suite, case, name), "")
-            for name, value in zip((first, second), values, strict=True)
+            reasons.get((case, name), "")
+            for name, value in zip(means.systems, (first, second), strict=True)
             if value is None
         ]
         loss = None
-        if directed and values[0] is not None and values[1] is not None:
-            loss = sign * (values[1] - values[0])
+        if directed and first is not None and second is not None:
+            loss = sign * (second - first)
+        suite, name = scores.cases[case]
         changes.append(
             CaseChange(
-                suite=str(suite),
-                case=str(case),
-                column=entry.column.name,
-                first=values[0],
-                second=values[1],
-                loss=loss,
-                why=", ".join(missing),
+                suite=suite, case=name, column=entry.column.name, first=first, second=second,
+                loss=loss, why=", ".join(missing),
             )
-        )
+        )  # fmt: skip
     return changes
 
 

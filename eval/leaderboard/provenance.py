@@ -1,47 +1,38 @@
 """Where the numbers of a table come from: digests, counts, versions and settings."""
 
 import hashlib
+from functools import cache
 from importlib import metadata
 
-import pandas as pd
+import numpy as np
 
+from eval.leaderboard.prepared import PreparedScores
 from eval.leaderboard.records import Provenance
 from eval.statistics import CONFIDENCE, FLIPS, MIN_CASES, RESAMPLES, SEED, SIGNIFICANCE
 
-_SCORE_KEYS = [
-    "system",
-    "suite",
-    "case",
-    "seed",
-    "metric",
-    "variant",
-    "fingerprint",
-    "value",
-    "reason",
-]
-_CLIP_KEYS = ["system", "suite", "case", "seed", "clip_name"]
 _LIBRARIES = ("numpy", "pandas", "scipy")
 
 
-def trace(scores: pd.DataFrame) -> Provenance:
-    """Describe a checked table of scores.
+def trace(scores: PreparedScores) -> Provenance:
+    """Describe scores.
 
     Args:
-        scores: What `check_scores` returned; not empty.
+        scores: Those that count and the published rows beside them, together not empty.
     """
-    local = scores[scores["kind"] != "published"]
-    dated = local if len(local) else scores
+    dated = scores.table["created_at"].iloc[scores.rows]
+    dated = dated if len(dated) else scores.published["created_at"]
+    suites = {scores.cases[code][0] for code in np.unique(scores.case[scores.rows]).tolist()}
     return Provenance(
-        scores_digest=_digest(scores[_SCORE_KEYS]),
-        clips_digest=_digest(local[_CLIP_KEYS].drop_duplicates()),
-        scores=len(local),
-        nulls=int(local["value"].isna().sum()),
-        clips=int(local["clip_id"].nunique()),
-        cases=len(local[["suite", "case"]].drop_duplicates()),
-        suites=tuple(sorted(str(name) for name in local["suite"].unique())),
-        oldest=dated["created_at"].min().isoformat(),
-        newest=dated["created_at"].max().isoformat(),
-        versions={name: metadata.version(name) for name in _LIBRARIES},
+        scores_digest=_digest(scores.sorted_scores()),
+        clips_digest=_digest(scores.sorted_clips()),
+        scores=scores.rows.size,
+        nulls=int(np.isnan(scores.value[scores.rows]).sum()),
+        clips=np.unique(scores.clip[scores.rows]).size,
+        cases=np.unique(scores.case[scores.rows]).size,
+        suites=tuple(sorted(suites)),
+        oldest=dated.min().isoformat(),
+        newest=dated.max().isoformat(),
+        versions=_versions(),
         settings={
             "confidence": CONFIDENCE,
             "resamples": RESAMPLES,
@@ -53,8 +44,11 @@ def trace(scores: pd.DataFrame) -> Provenance:
     )
 
 
-def _digest(rows: pd.DataFrame) -> str:
-    """Return the sha256 of rows in sorted order, floats with all their digits."""
-    columns = [map(repr, rows[name].tolist()) for name in rows.columns]
-    lines = sorted(map("\x1f".join, zip(*columns, strict=True)))
+@cache
+def _versions() -> dict[str, str]:
+    return {name: metadata.version(name) for name in _LIBRARIES}
+
+
+def _digest(lines: list[str]) -> str:
+    """Return the sha256 of sorted lines."""
     return hashlib.sha256("\x1e".join(lines).encode()).hexdigest()

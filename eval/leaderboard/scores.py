@@ -4,11 +4,12 @@ Knows the columns and their meaning, no statistics and no database.
 """
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from joystreamer.errors import InputError
 
@@ -120,30 +121,55 @@ def select_scores(
     Raises:
         InputError: A name is unknown, or nothing is left.
     """
-    published = scores["kind"] == "published"
-    keep = pd.Series(True, index=scores.index)
+    keep = rows_asked_for(
+        scores, systems=systems, suites=suites, metrics=metrics, subject=subject, mode=mode,
+        content=content, language=language, length=length,
+    )  # fmt: skip
+    return scores[keep].reset_index(drop=True)
+
+
+def rows_asked_for(
+    scores: pd.DataFrame,
+    *,
+    systems: Sequence[str] = (),
+    suites: Sequence[str] = (),
+    metrics: Sequence[str] = (),
+    **tags: Sequence[str],
+) -> NDArray[np.bool_]:
+    """Say of every row whether `select_scores` would return it.
+
+    Args:
+        scores: Tidy table.
+        systems: Names of systems.
+        suites: Names of suites.
+        metrics: As `select_scores` takes them.
+        **tags: Values by tag of `TAGS`.
+
+    Raises:
+        InputError: A name is unknown, or nothing is left.
+    """
+    published = (scores["kind"] == "published").to_numpy(dtype=bool)
+    keep = np.ones(len(scores), dtype=bool)
     if systems:
-        _known("system", systems, scores["system"].unique())
-        keep &= scores["system"].isin(systems)
+        known_names("system", systems, scores["system"].unique())
+        keep &= scores["system"].isin(systems).to_numpy(dtype=bool)
     if metrics:
-        names = _metric_names(scores)
-        _known("metric", metrics, {name for row in names for name in row})
-        keep &= pd.Series([bool(row & set(metrics)) for row in names], index=scores.index)
+        names, place = _metric_names(scores)
+        known_names("metric", metrics, {name for row in names for name in row})
+        keep &= np.array([bool(row & set(metrics)) for row in names], dtype=bool)[place]
     if suites:
-        _known("suite", suites, scores.loc[~published, "suite"].unique())
-        keep &= published | scores["suite"].isin(suites)
-    asked = {
-        "subject": subject, "mode": mode, "content": content, "language": language, "length": length,
-    }  # fmt: skip
-    for tag, wanted in asked.items():
+        known_names("suite", suites, scores.loc[~published, "suite"].unique())
+        keep &= published | scores["suite"].isin(suites).to_numpy(dtype=bool)
+    for tag in TAGS:
+        wanted = set(tags.get(tag, ()))
         if wanted:
-            values = tag_values(scores, tag)
-            _known(tag, wanted, {value for row in values[~published] for value in row})
-            keep &= published | values.map(lambda row, chosen=set(wanted): bool(set(row) & chosen))
-    chosen = scores[keep]
-    if chosen.empty or ((~published).any() and not (keep & ~published).any()):
+            found, place = _distinct(tag_values(scores, tag))
+            there = np.unique(place[~published]).tolist()
+            known_names(tag, tags[tag], {value for code in there for value in found[code]})
+            keep &= published | np.array([bool(set(row) & wanted) for row in found])[place]
+    if not keep.any() or ((~published).any() and not (keep & ~published).any()):
         raise InputError("no score fits all the filters together; leave one of them out")
-    return chosen.reset_index(drop=True)
+    return keep
 
 
 def tag_values(scores: pd.DataFrame, tag: str) -> "pd.Series[Any]":
@@ -159,20 +185,6 @@ def tag_values(scores: pd.DataFrame, tag: str) -> "pd.Series[Any]":
     return scores[tag].map(lambda value: (value,))
 
 
-def case_means(rows: pd.DataFrame) -> pd.DataFrame:
-    """Average the clips of one system on one case, so that every case weighs the same.
-
-    Args:
-        rows: Scores of one metric under one fingerprint.
-
-    Returns:
-        Table of cases (index: suite, case) by systems; NaN where a system has no value.
-    """
-    valued = rows[rows["value"].notna()]
-    means = valued.groupby(["suite", "case", "system"], sort=True)["value"].mean()
-    return means.unstack("system")
-
-
 def count_rows(rows: pd.DataFrame, *keys: str) -> dict[tuple[str, ...], int]:
     """Count rows by the text of some columns, leaving out rows where one of them is None."""
     counts = rows.groupby(list(keys), sort=True).size().reset_index(name="rows")
@@ -182,22 +194,25 @@ def count_rows(rows: pd.DataFrame, *keys: str) -> dict[tuple[str, ...], int]:
     }
 
 
-def _metric_names(scores: pd.DataFrame) -> list[set[str]]:
-    """Return, per row, every spelling by which its metric can be asked for."""
+def _metric_names(scores: pd.DataFrame) -> tuple[list[set[str]], NDArray[np.intp]]:
+    """Return every spelling by which each metric can be asked for, and by row which metric it is."""
     pairs = zip(scores["metric"].astype(str), scores["variant"].astype(str), strict=True)
-    known: dict[tuple[str, str], set[str]] = {}
-    rows = []
-    for metric, variant in pairs:
-        if (metric, variant) not in known:
-            family = metric.split(".")[0]
-            known[metric, variant] = {
-                metric, family, f"{family}/{variant}", f"{metric}/{variant}",
-            }  # fmt: skip
-        rows.append(known[metric, variant])
-    return rows
+    found, place = _distinct(pairs)
+    names = []
+    for metric, variant in found:
+        family = metric.split(".")[0]
+        names.append({metric, family, f"{family}/{variant}", f"{metric}/{variant}"})
+    return names, place
 
 
-def _known(what: str, asked: Sequence[str], known: Any) -> None:
+def _distinct(rows: Iterable[tuple[Any, ...]]) -> tuple[list[tuple[Any, ...]], NDArray[np.intp]]:
+    """Return the different tuples, and by row which one it is."""
+    place: dict[tuple[Any, ...], int] = {}
+    codes = [place.setdefault(row, len(place)) for row in rows]
+    return list(place), np.array(codes, dtype=np.intp)
+
+
+def known_names(what: str, asked: Sequence[str], known: Any) -> None:
     """Refuse a name that no score has, naming the nearest one.
 
     Raises:

@@ -9,13 +9,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from eval.leaderboard.columns import ColumnScores
+from eval.leaderboard.prepared import PreparedScores
 from eval.leaderboard.records import TagCell
 from eval.leaderboard.scores import TAGS, count_rows, tag_values
 from eval.statistics import mean_intervals
 
 
 def tag_cells(
-    local: pd.DataFrame,
+    scores: PreparedScores,
     chosen: Sequence[ColumnScores],
     systems: Sequence[str],
     tags: Sequence[str] = TAGS,
@@ -25,19 +26,15 @@ def tag_cells(
     A tag whose cases all have one value tells nothing beyond the board and is left out.
 
     Args:
-        local: Checked tidy rows without published ones.
+        scores: Those that count.
         chosen: Columns and their rows.
         systems: Order of the rows.
         tags: Which of `TAGS`.
     """
-    clips = local.drop_duplicates("clip_id")
-    scored = pd.concat(
-        [
-            entry.rows[entry.rows["value"].notna()].assign(column=entry.column.name)
-            for entry in chosen
-        ]
-        or [pd.DataFrame(columns=["clip_id", "system", "suite", "case", "column", "value"])]
-    )
+    if not tags:
+        return []
+    clips = scores.frame().drop_duplicates("clip_id")
+    scored = _scored(scores, chosen)
     samples, keys = [], []
     for tag in tags:
         labelled = pd.DataFrame({"clip_id": clips["clip_id"], "label": tag_values(clips, tag)})
@@ -71,6 +68,18 @@ def tag_cells(
             keys, samples, mean_intervals(samples), strict=True
         )
     ]
+
+
+def _scored(scores: PreparedScores, chosen: Sequence[ColumnScores]) -> pd.DataFrame:
+    """Return the rows that have a value, with the name of their column."""
+    fields = ["clip_id", "system", "suite", "case", "value"]
+    parts = [
+        scores.frame(entry.rows[~np.isnan(scores.value[entry.rows])])[fields].assign(
+            column=entry.column.name
+        )
+        for entry in chosen
+    ]
+    return pd.concat(parts or [pd.DataFrame(columns=[*fields, "column"])])
 
 
 def _case_samples(marked: pd.DataFrame) -> dict[tuple[str, str, str], NDArray[np.float64]]:

@@ -7,8 +7,9 @@ NaN, and too few cases give no interval at all.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -34,6 +35,9 @@ _CHUNK: Final = 4_000_000
 
 _DRAWS: Final = 64_000
 """Draws made at once: they then stay in the processor's cache, which saves a third of the time."""
+
+_KEPT_DRAWS: Final = 1_000_000
+"""Draws of a sample size that are worth keeping: up to 200 cases, 1 MB each."""
 
 _TIE: Final = 1e-12
 """Resampled means closer than this to the estimate, in units of the largest deviation, equal it."""
@@ -112,11 +116,13 @@ def bca_bounds(
     acceleration = np.zeros_like(squares)
     np.divide(cubes, 6 * squares**1.5, out=acceleration, where=squares > 0)
     tail = ndtri((1 - confidence) / 2)
+    # Sorted once for both ends, each column in one piece of memory.
+    ordered = np.sort(np.ascontiguousarray(resampled.T), axis=1)
     ends = []
     for quantile in (tail, -tail):
         shifted = bias + quantile
         level = ndtr(bias + shifted / (1 - acceleration * shifted))
-        ends.append(_column_quantiles(resampled, level))
+        ends.append(_row_quantiles(ordered, level))
     return ends[0], ends[1]
 
 
@@ -162,24 +168,40 @@ def _block_intervals(
 def _resampled_means(block: Array, resamples: int, seed: int) -> Array:
     """Return (resamples, k) means of rows drawn with replacement from a (n, k) block."""
     size = block.shape[0]
-    generator = np.random.default_rng(seed)
     means = np.empty((resamples, block.shape[1]))
+    kept = size * resamples <= _KEPT_DRAWS and size <= np.iinfo(np.uint8).max
+    rounds = _kept_counts(size, resamples, seed) if kept else _drawn_counts(size, resamples, seed)
+    start = 0
+    for counts in rounds:
+        stop = start + counts.shape[0]
+        means[start:stop] = counts.astype(np.float64) @ block / size
+        start = stop
+    return means
+
+
+@lru_cache(maxsize=32)
+def _kept_counts(size: int, resamples: int, seed: int) -> tuple[NDArray[np.uint8], ...]:
+    """Return what `_drawn_counts` yields, in bytes: boards of one size draw again and again."""
+    return tuple(counts.astype(np.uint8) for counts in _drawn_counts(size, resamples, seed))
+
+
+def _drawn_counts(size: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """Yield (r, size) counts, r resamples at a time: how often each row was drawn."""
+    generator = np.random.default_rng(seed)
     step = max(1, _DRAWS // size)
     for start in range(0, resamples, step):
         rows = min(step, resamples - start)
         draws = generator.integers(0, size, (rows, size))
         draws += np.arange(0, rows * size, size)[:, None]
-        counts = np.bincount(draws.ravel(), minlength=rows * size).reshape(rows, size)
-        means[start : start + rows] = counts.astype(np.float64) @ block / size
-    return means
+        yield np.bincount(draws.ravel(), minlength=rows * size).reshape(rows, size)
 
 
-def _column_quantiles(values: Array, levels: Array) -> Array:
-    """Return the linear quantile of each column of (r, k) `values` at its own level (k,)."""
-    ordered = np.sort(values, axis=0)
-    place = levels * (values.shape[0] - 1)
+def _row_quantiles(ordered: Array, levels: Array) -> Array:
+    """Return the linear quantile of each row of sorted (k, r) values at its own level (k,)."""
+    last = ordered.shape[1] - 1
+    place = levels * last
     under = np.floor(place).astype(np.intp)
-    over = np.minimum(under + 1, values.shape[0] - 1)
-    column = np.arange(values.shape[1])
-    low, high = ordered[under, column], ordered[over, column]
+    over = np.minimum(under + 1, last)
+    row = np.arange(ordered.shape[0])
+    low, high = ordered[row, under], ordered[row, over]
     return np.asarray(low + (high - low) * (place - under), dtype=np.float64)

@@ -154,7 +154,8 @@ def _as_extreme(block: Array, signs: Array) -> Array:
     step = max(1, _CHUNK // signs.shape[0])
     for start in range(0, block.shape[1], step):
         sums = signs @ block[:, start : start + step]
-        counts[start : start + step] = (np.abs(sums) >= bound[start : start + step]).sum(axis=0)
+        np.abs(sums, out=sums)
+        counts[start : start + step] = np.count_nonzero(sums >= bound[start : start + step], axis=0)
     return counts
 
 
