@@ -13,6 +13,7 @@ from eval.measures.drift import DRIFT
 from eval.measures.hands import HANDS
 from eval.measures.identity import IDENTITY
 from eval.measures.motion import MOTION
+from eval.measures.puppet import PUPPET
 from eval.measures.quality import QUALITY
 from eval.measures.sync import SYNC
 from eval.measures.video import VIDEO
@@ -26,6 +27,7 @@ MEASURES: Final[tuple[Measure, ...]] = (
     *ALIGNMENT,
     *DRIFT,
     *MOTION,
+    *PUPPET,
     *VIDEO,
 )
 """Every measure, by family: the paper's first, facts about the file last. Boards keep this order."""

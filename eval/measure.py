@@ -183,6 +183,8 @@ class Measure:
         weights: Names in the weights table that must be on this machine.
         libraries: Distributions whose version may change the answer.
         default: Whether `score` runs it when nothing is chosen.
+        needs_extra: Key of the case's `extra` that it judges by; clips of other cases are not planned
+            for it and leave no score, not even a null one. '' measures every clip.
         unverified: Compatibility modes not yet run against their reference with real weights.
         source: Paper or reference implementation.
     """
@@ -198,6 +200,7 @@ class Measure:
     weights: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
     default: bool = True
+    needs_extra: str = ""
     unverified: bool = False
     source: str = ""
 

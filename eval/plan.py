@@ -85,6 +85,11 @@ def content_digest(measure: Measure, clip: StoredClip, case: StoredCase | None) 
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
+def applies(measure: Measure, case: StoredCase | None) -> bool:
+    """Return whether a case has the facts that a measure judges by."""
+    return case is not None and measure.needs_extra in case.record.get("extra", {})
+
+
 def make_plan(
     workspace: Workspace,
     chosen: Sequence[StoredClip],
@@ -105,16 +110,11 @@ def make_plan(
     cases = all_cases(workspace)
     fingerprints = {measure.spec: measure.fingerprint(digests) for measure in measures}
     units = tuple(
-        Unit(
-            clip,
-            measure,
-            Work(
-                content_digest(measure, clip, cases.get((clip.clip.suite, clip.clip.case))),
-                fingerprints[measure.spec],
-            ),
-        )
+        Unit(clip, measure, Work(content_digest(measure, clip, case), fingerprints[measure.spec]))
         for clip in chosen
+        for case in (cases.get((clip.clip.suite, clip.clip.case)),)
         for measure in measures
+        if not measure.needs_extra or applies(measure, case)
     )
     after = snapshot(workspace.database) if force else 0
     known = frozenset(done(workspace.database, (unit.work for unit in units), after=after))

@@ -1,0 +1,296 @@
+"""What is read off frames: one number per frame for everything that can happen, without judging it.
+
+Frames come in pieces of any length, so that memory does not grow with a clip beyond a few numbers per
+frame. Everything is a sum or mean over soft regions: blur of a small codec hardly moves it.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eval.puppet.bodies import HEAD, Body, axis, band, find_people
+from eval.puppet.case import Colour, PuppetCase
+from eval.puppet.colours import Shares, colour_shares
+from eval.puppet.proportions import (
+    EYES,
+    FACE,
+    GROUND,
+    HAND,
+    HAND_DOWN,
+    HAND_UP,
+    MOUTH,
+    MOUTH_CLOSED,
+    torso_area,
+    visible_ball,
+)
+from joystreamer.errors import InputError
+
+Floats = NDArray[np.float32]
+
+SIDE: Final = 64
+"""Pixels per side at which everything is measured."""
+HAND_LEAST: Final = 0.4
+"""Share of a hand that must be seen before its height counts fully."""
+CHIN: Final = 0.42
+"""Height below which a shirt may be seen beside the face."""
+CORNER: Final = 0.42
+"""Side of the upper left corner in which a ball can be."""
+NEAREST: Final = 0.5
+"""Share of a part's area whose best pixels decide the identity error: edges are left out."""
+WORST: Final = 255.0
+"""Grey levels that count where nothing of a person is seen."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Readings:
+    """One number per frame, (T,) or (T, people).
+
+    Attributes:
+        x: Middle of the first person in room coordinates, share of the width.
+        height: Middle of the first person's head above the ground, shares of its own size.
+        arm: 0 hanging, 1 raised.
+        ball: Share of a full ball.
+        zoom: Magnification, seen at the floor's edge.
+        night: 0 day, 1 night.
+        blush: 0 plain, 1 red.
+        mouths: Opening of everybody's mouth, 0 closed to 1 fully open, (T, people).
+        identity: Distance of the first person's own colours, grey levels; (T, 3): skin, shirt, hair.
+        flicker: Second difference outside mouths, grey levels; NaN for the first two frames.
+    """
+
+    x: Floats
+    height: Floats
+    arm: Floats
+    ball: Floats
+    zoom: Floats
+    night: Floats
+    blush: Floats
+    mouths: Floats
+    identity: Floats
+    flicker: Floats
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+class Reader:
+    """Reads a clip's frames in order, piece by piece."""
+
+    def __init__(self, case: PuppetCase) -> None:
+        self._case = case
+        self._parts: list[Readings] = []
+        self._tail: Floats = np.zeros((0, 3, SIDE, SIDE), np.float32)
+
+    def see(self, frames: NDArray[np.uint8]) -> None:
+        """Take the next frames.
+
+        Args:
+            frames: uint8, (T, 64, 64, 3) RGB, or larger by a whole factor; 25 per second.
+
+        Raises:
+            InputError: They have another shape.
+        """
+        pixels = reduced(frames)
+        if not len(pixels):
+            return
+        joined = np.concatenate([self._tail, pixels])
+        self._parts.append(_read(pixels, joined, self._case))
+        self._tail = joined[-2:]
+
+    def readings(self) -> Readings:
+        """Return everything read so far.
+
+        Raises:
+            InputError: No frame came.
+        """
+        if not self._parts:
+            raise InputError("no frames came; a puppet clip has at least one.")
+        names = [field.name for field in fields(Readings)]
+        return Readings(
+            **{
+                name: np.concatenate([getattr(part, name) for part in self._parts])
+                for name in names
+            }
+        )
+
+
+def reduced(frames: NDArray[np.uint8]) -> Floats:
+    """Return frames at the measuring size, (T, 3, 64, 64) float32, averaging blocks of larger ones.
+
+    Raises:
+        InputError: They are not square with a side that is a multiple of 64.
+    """
+    if frames.ndim != 4 or frames.shape[1] != frames.shape[2] or frames.shape[3] != 3:
+        raise InputError(f"frames of shape {frames.shape} came; give (T, side, side, 3) RGB.")
+    factor, rest = divmod(frames.shape[1], SIDE)
+    if rest or not factor:
+        raise InputError(
+            f"frames of {frames.shape[1]} pixels came; give 64 or a multiple, or scale them first."
+        )
+    planes = np.ascontiguousarray(frames.transpose(0, 3, 1, 2), dtype=np.float32)
+    if factor == 1:
+        return planes
+    blocks = planes.reshape(len(frames), 3, SIDE, factor, SIDE, factor)
+    return blocks.mean(axis=(3, 5), dtype=np.float32)
+
+
+def _read(pixels: Floats, joined: Floats, case: PuppetCase) -> Readings:
+    shares = colour_shares(pixels, case)
+    bodies, zoom = find_people(shares, case)
+    first, who = bodies[0], case.people[0]
+    blush = _blush(shares, case, first, zoom)
+    windows = [
+        _mouth_window(body, person.scale, zoom)
+        for body, person in zip(bodies, case.people, strict=True)
+    ]
+    mouths = [
+        _mouth(shares, case, place, window, zoom, blush if place == 0 else np.zeros_like(blush))
+        for place, window in enumerate(windows)
+    ]
+    room_y = (first.y - 0.5) / zoom + 0.5
+    return Readings(
+        x=(first.x - 0.5) / zoom + 0.5,
+        height=(GROUND - room_y) / np.float32(who.scale),
+        arm=_arm(shares, case, first, zoom),
+        ball=_ball(shares, zoom),
+        zoom=zoom,
+        night=_along(shares.wall, np.asarray(case.wall), np.asarray(case.palette["night"])),
+        blush=blush,
+        mouths=np.stack(mouths, axis=1),
+        identity=_identity(shares, case, first, zoom, blush),
+        flicker=_flicker(joined, np.max(windows, axis=0), len(pixels)),
+    )
+
+
+def _along(colours: Floats, start: NDArray[np.int_], end: NDArray[np.int_]) -> Floats:
+    """Return how far colours (T, 3) have come on the way from one colour to another, (T,)."""
+    way = (end - start).astype(np.float32)
+    return (colours - start.astype(np.float32)) @ way / np.float32(way @ way)
+
+
+def _oval(
+    body: Body, zoom: Floats, scale: float, offset: float, wide: float, high: float
+) -> Floats:
+    """Return each pixel's distance from a point of a person's middle line, in half-axes, (T, N, N).
+
+    Args:
+        body: Where the head is.
+        zoom: Magnification.
+        scale: Size of the person.
+        offset: How far the point lies below the middle of the head, for scale 1.
+        wide: Half width for scale 1.
+        high: Half height for scale 1.
+    """
+    places, size = axis(SIDE), zoom * np.float32(scale)
+    dx = (places[None] - body.x[:, None]) / (size * np.float32(wide))[:, None]
+    dy = (places[None] - (body.y + size * np.float32(offset))[:, None]) / (size * np.float32(high))[
+        :, None
+    ]
+    return np.sqrt(np.square(dx)[:, None, :] + np.square(dy)[:, :, None])
+
+
+def _mouth_window(body: Body, scale: float, zoom: Floats) -> Floats:
+    """Return the weight with which a pixel belongs to the mouth's surroundings, (T, N, N)."""
+    away = _oval(body, zoom, scale, HEAD.height - MOUTH[0], MOUTH[1], MOUTH[2])
+    chin = (axis(SIDE)[None] - body.y[:, None]) / (zoom * np.float32(scale))[:, None]
+    above = np.clip((HEAD.height - CHIN - chin) * SIDE / 2 + 0.5, 0, 1)
+    return np.clip((1.45 - away) / 0.35, 0, 1) * above[..., None]
+
+
+def _mouth(
+    shares: Shares, case: PuppetCase, place: int, window: Floats, zoom: Floats, blush: Floats
+) -> Floats:
+    """Return the opening of a mouth: magenta in excess of the face around it, as an area."""
+    person = case.people[place]
+    mouth, skin, red = (
+        _excess(colour) for colour in (case.palette["mouth"], person.skin, case.palette["red face"])
+    )
+    around = skin + np.clip(blush, 0, 1) * (red - skin)
+    planes = shares.pixels
+    seen = (planes[:, 0] + planes[:, 2]) / 2 - planes[:, 1] - around[:, None, None]
+    total = (window * seen).sum(axis=(1, 2)) / (mouth - around)
+    size = np.float32(person.scale) * zoom * SIDE
+    high = total / (np.pi * np.float32(MOUTH[1]) * size) / size  # half height for scale 1
+    # A mouth thinner than a pixel is drawn fainter, so a closed one covers less than it should.
+    closed = MOUTH_CLOSED * np.minimum(1, MOUTH_CLOSED * size)
+    opening = (high - closed) / (MOUTH[2] - closed)
+    return opening.astype(np.float32)
+
+
+def _excess(colour: Colour) -> np.float32:
+    """Return how magenta a colour is: (red + blue) / 2 - green."""
+    return np.float32((colour[0] + colour[2]) / 2 - colour[1])
+
+
+def _arm(shares: Shares, case: PuppetCase, body: Body, zoom: Floats) -> Floats:
+    """Return how high the right hand is, by the height of glove-coloured pixels on that side."""
+    scale, places = np.float32(case.people[0].scale), axis(SIDE)
+    across = (places[None] - body.x[:, None]) / (scale * zoom)[:, None]
+    soft = np.float32(2 / SIDE)
+    beside = np.clip((across - 0.07) / soft, 0, 1) * np.clip((0.345 - across) / soft, 0, 1)
+    height = np.float32(HEAD.height) - (places[None] - body.y[:, None]) / (scale * zoom)[:, None]
+    rows = np.matmul(shares.of["glove"], beside[..., None])[..., 0]
+    rows = rows * np.clip((0.6 - height) / soft, 0, 1) * (height > 0.1)
+    raised = np.clip((height - HAND_DOWN) / (HAND_UP - HAND_DOWN), 0, 1.2)
+    hand = np.pi * np.square(HAND * scale * zoom * SIDE)
+    return (rows * raised).sum(axis=1) / np.maximum(rows.sum(axis=1), HAND_LEAST * hand)
+
+
+def _ball(shares: Shares, zoom: Floats) -> Floats:
+    """Return how much of a full ball is seen in the upper left corner."""
+    corner = round(CORNER * SIDE)
+    seen = shares.of["ball"][:, :corner, :corner].sum(axis=(1, 2)) / SIDE**2
+    return seen / visible_ball(zoom)
+
+
+def _blush(shares: Shares, case: PuppetCase, body: Body, zoom: Floats) -> Floats:
+    """Return how red the first person's face is, over the face without eyes and mouth."""
+    scale = case.people[0].scale
+    face = _oval(body, zoom, scale, HEAD.height - FACE[0], FACE[1], FACE[2]) < 0.8
+    mouth = _oval(body, zoom, scale, HEAD.height - MOUTH[0], MOUTH[1], MOUTH[2]) < 1.5
+    eyes = _oval(body, zoom, scale, HEAD.height - EYES[0], EYES[1] + 1.5 * EYES[2], 1.6 * EYES[2])
+    weight = (face & ~mouth & (eyes > 1)).astype(np.float32)
+    total = np.maximum(weight.sum(axis=(1, 2)), 1)
+    flat = shares.pixels.reshape(len(total), 3, -1)
+    mean = np.matmul(flat, weight.reshape(len(total), -1, 1))[..., 0] / total[:, None]
+    return _along(mean, np.asarray(case.people[0].skin), np.asarray(case.palette["red face"]))
+
+
+def _identity(shares: Shares, case: PuppetCase, body: Body, zoom: Floats, blush: Floats) -> Floats:
+    """Return the distance of the best pixels of each part from its own colour, (T, 3)."""
+    person, count = case.people[0], len(body.x)
+    skin, red = (np.asarray(c, np.float32) for c in (person.skin, case.palette["red face"]))
+    face = skin + np.clip(blush, 0, 1)[:, None] * (red - skin)
+    own = np.empty((count, 3, 3), np.float32)
+    own[:, 0], own[:, 1], own[:, 2] = face, person.shirt, person.hair
+    flat = shares.pixels.reshape(count, 3, -1)
+    squares = np.square(flat).sum(axis=1)[:, None] - 2 * np.matmul(own, flat)
+    squares += np.square(own).sum(axis=2)[..., None]
+    size = np.float32(person.scale) * zoom
+    near = band(axis(SIDE), body.x, 0.2 * size, 2 / SIDE)[:, None] > 0.5
+    background = shares.of["wall"] + shares.of["floor"] > 0.5
+    below = body.y + np.float32(HEAD.height - 0.43) * size  # chin
+    rows = axis(SIDE)[None] > below[:, None]
+    excluded = [background | ~near | rows[..., None], background | ~near | ~rows[..., None]]
+    found = []
+    areas = (HEAD.face, torso_area(), HEAD.hair)
+    for part, (area, barred) in enumerate(zip(areas, (0, 1, 0), strict=True)):
+        away = np.where(excluded[barred].reshape(count, -1), 3 * WORST**2, squares[:, part])
+        pixels = max(4, round(NEAREST * area * person.scale**2 * SIDE**2))
+        best = np.partition(away, pixels, axis=1)[:, :pixels]
+        found.append(np.sqrt(np.maximum(best, 0) / 3).mean(axis=1))
+    return np.stack(found, axis=1).astype(np.float32)
+
+
+def _flicker(joined: Floats, mouth: Floats, count: int) -> Floats:
+    """Return half the mean absolute second difference outside mouths, (T,)."""
+    found = np.full(count, np.nan, np.float32)
+    if len(joined) < 3:
+        return found
+    second = np.abs(joined[2:] - 2 * joined[1:-1] + joined[:-2]).mean(axis=1) / 2
+    outside = mouth[-len(second) :] < 0.01
+    total = np.maximum(outside.sum(axis=(1, 2)), 1)
+    found[-len(second) :] = np.where(outside, second, 0).sum(axis=(1, 2)) / total
+    return found
