@@ -5,6 +5,7 @@ file that happens to be called like a report, a recording or a folder with other
 """
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def check_outputs(job: JobSpec) -> None:
     """Refuse a job whose files cannot be written, or would replace what is not ours.
 
     Raises:
-        InputError: Not `.mp4`; no such folder; a file the job reads would be overwritten; a file
+        InputError: Not `.mp4`; no such folder, or one that cannot be written; a file the job reads would be overwritten; a file
             or folder in the way was not made by an earlier run.
     """
     out = job.out
@@ -50,6 +51,8 @@ def check_outputs(job: JobSpec) -> None:
         raise InputError(f"'{out}' does not end in .mp4; clips are written as MP4")
     if not out.parent.is_dir():
         raise InputError(f"the folder of '{out}' does not exist; make it first")
+    if not os.access(out.parent, os.W_OK | os.X_OK):
+        raise InputError(f"the folder of '{out}' cannot be written; choose another")
     if out.is_dir():
         raise InputError(f"'{out}' is a folder; choose another name for the clip")
     made = {path.resolve() for path in (out, report_path(out), plan_path(out), preview_path(out))}

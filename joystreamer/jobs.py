@@ -8,6 +8,7 @@ under its name only when it is whole. Memory does not grow with length: frames s
 import fcntl
 import io
 import json
+import os
 import re
 import shutil
 import time
@@ -48,6 +49,7 @@ from joystreamer.options import GenerationOptions
 from joystreamer.pipeline import JoyStreamerPipeline, StepCallback
 from joystreamer.probes import DriftGuard
 from joystreamer.provenance import (
+    FULL_ERRORS,
     code_commit,
     digest_array,
     digest_json,
@@ -205,6 +207,21 @@ def prepare_scene(
     return scene, sound, plan
 
 
+def check_inputs(job: JobSpec) -> None:
+    """Refuse pictures, sound, boxes and masks that do not fit, before any weights are loaded.
+
+    Raises:
+        InputError: In one sentence.
+    """
+    height, width = read_image(job.image).shape[:2]
+    for speaker in job.speakers:
+        if speaker.box is not None:
+            box_mask(speaker.box, height, width)
+        elif speaker.mask is not None:
+            read_mask(speaker.mask, height, width)
+    _read_sound(job)
+
+
 def find_regions(
     job: JobSpec, image: NDArray[np.uint8], find: RegionFinder | None
 ) -> NDArray[np.bool_] | None:
@@ -333,9 +350,17 @@ def _alone(out: Path, folder: Path) -> Iterator[None]:
     """Hold the job for this process; what a killed process left of the clip is removed.
 
     Raises:
-        InputError: Another process is at work on the same clip.
+        InputError: Another process is at work on the same clip, or its folder cannot be made.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        if error.errno in FULL_ERRORS:
+            raise
+        raise InputError(
+            f"'{folder}', where finished segments go, cannot be made ({os.strerror(error.errno or 0)}); "
+            "choose another folder for the clip"
+        ) from error
     lock = folder / "lock"
     with lock.open("w") as file:
         try:

@@ -117,7 +117,14 @@ def check_pipeline_folder(folder: Path) -> None:
             f"'{folder}' has no model_index.json, so it is no saved pipeline; give the folder that "
             "holds transformer, vae and the others"
         )
-    listed = json.loads(index.read_text())
+    try:
+        listed = json.loads(index.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(
+            f"'{index}' is not JSON ({error}); it was cut short: fetch the folder again"
+        ) from error
+    if not isinstance(listed, dict):
+        raise InputError(f"'{index}' holds no object of components; fetch the folder again")
     for name, entry in listed.items():
         known = isinstance(entry, list) and all(entry)
         if known and not (folder / name).is_dir():

@@ -30,7 +30,8 @@ FULL_DIGEST_BYTES = 4 * 2**30
 """Above this a network's digest reads a fixed sample of each tensor: 57 GB would take minutes."""
 
 _SAMPLE = 4096
-_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says when a disk, a quota or a file is full."""
 
 
 def digest_module(module: "nn.Module") -> str:
@@ -122,7 +123,7 @@ def full_disk_explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _FULL_ERRORS:
+        if error.errno not in FULL_ERRORS:
             raise
         raise InputError(
             f"there is no room left while writing '{path}' ({os.strerror(error.errno)}); free space "

@@ -100,7 +100,7 @@ def generate(**given: Any) -> None:
     jobs = _jobs(given)
     options = _options(given)
     for job in jobs:
-        _check_early(job, options)
+        _check_early(job, options, batch=bool(given["batch"]))
     reports, failures = _run_all(jobs, options, given)
     if given["as_json"]:
         click.echo(json.dumps(reports if given["batch"] else reports[0], indent=2))
@@ -190,15 +190,22 @@ def _options(given: Mapping[str, Any]) -> Any:
     return GenerationOptions.from_json({**sampling_preset(name).to_json(), **changes})
 
 
-def _check_early(job: Any, options: Any) -> None:
-    """Refuse what can be refused before weights are loaded."""
+def _check_early(job: Any, options: Any, *, batch: bool) -> None:
+    """Refuse what can be refused before weights are loaded.
+
+    Files of a batch are opened when their turn comes: one that is unreadable fails alone.
+    """
     from joystreamer.job_outputs import check_outputs
-    from joystreamer.media.images import read_image
+    from joystreamer.jobs import check_inputs
     from joystreamer.options import GenerationOptions
 
     check_outputs(job)
-    read_image(job.image)
-    GenerationOptions.from_json({**options.to_json(), **job.options})
+    try:
+        GenerationOptions.from_json({**options.to_json(), **job.options})
+    except InputError as error:
+        raise InputError(f"{job.out}: {error}" if batch else str(error)) from error
+    if not batch:
+        check_inputs(job)
 
 
 def _run_all(

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
-from joystreamer.errors import InputError
+from joystreamer.errors import InputError, MissingWeights
 from joystreamer.loading import check_pipeline_folder
 from joystreamer.memory import Workload, apply_plan, choose_tier, free_device_gb, plan_memory
 from joystreamer.model.lora import import_lora
@@ -39,6 +40,8 @@ def resolve_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise InputError(f"device {name!r} came; choose auto, cpu, cuda or cuda:0") from error
+    if device.type not in ("cpu", "cuda"):
+        raise InputError(f"device {name!r} came; choose auto, cpu, cuda or cuda:0")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise InputError(
             "CUDA was asked for but this machine has no usable CUDA device; use --device cpu, or "
@@ -107,7 +110,13 @@ def _load(model: str, device: torch.device) -> JoyStreamerPipeline:
     check_pipeline_folder(Path(model))
     half = torch.bfloat16 if device.type == "cuda" else torch.float32
     dtypes: Any = {"vae": torch.float32, "audio_encoder": torch.float32, "default": half}
-    pipeline: JoyStreamerPipeline = JoyStreamerPipeline.from_pretrained(model, dtype=dtypes)
+    try:
+        pipeline: JoyStreamerPipeline = JoyStreamerPipeline.from_pretrained(model, dtype=dtypes)
+    except (OSError, SafetensorError) as error:
+        why = (str(error).splitlines() or ["no reason given"])[0].strip().rstrip(".")
+        raise MissingWeights(
+            f"a component of '{model}' is incomplete or damaged ({why}); fetch or convert it again"
+        ) from error
     return pipeline
 
 

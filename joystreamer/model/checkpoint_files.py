@@ -119,10 +119,7 @@ def read_headers(files: Sequence[Path]) -> dict[str, StoredTensor]:
                 names = opened.keys()
                 shapes = {name: tuple(opened.get_slice(name).get_shape()) for name in names}
         except (SafetensorError, OSError) as error:
-            raise InputError(
-                f"{file} cannot be read as safetensors ({error}); it is cut short or of another "
-                "format; download it again"
-            ) from error
+            raise _unreadable(file, error) from error
         for name, shape in shapes.items():
             if name in found:
                 raise InputError(
@@ -134,9 +131,23 @@ def read_headers(files: Sequence[Path]) -> dict[str, StoredTensor]:
 
 
 def read_metadata(file: Path) -> dict[str, str]:
-    """Header metadata of a safetensors file, empty if it has none."""
-    with safe_open(file, framework="pt") as opened:
-        return dict(opened.metadata() or {})
+    """Header metadata of a safetensors file, empty if it has none.
+
+    Raises:
+        InputError: The file is damaged.
+    """
+    try:
+        with safe_open(file, framework="pt") as opened:
+            return dict(opened.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(file: Path, error: Exception) -> InputError:
+    return InputError(
+        f"{file} cannot be read as safetensors ({error}); it is cut short or of another format; "
+        "download it again"
+    )
 
 
 def read_tensors(

@@ -108,6 +108,7 @@ def given(media_folder, tmp_path):
         ({"--size": "big"}, "size 'big' came; write WIDTHxHEIGHT such as 832x480"),
         ({"--device": "cuda"}, "CUDA was asked for but this machine has no usable CUDA device"),
         ({"--device": "abacus"}, "device 'abacus' came; choose auto, cpu, cuda or cuda:0"),
+        ({"--device": "meta"}, "device 'meta' came; choose auto, cpu, cuda or cuda:0"),
         ({"--memory": 7}, "memory tier 7 came; choose one of 8, 12, 24, 48, 80 (gigabytes)"),
         ({"--preset": "huge"}, "no preset is called 'huge'; choose one of paper, talking"),
         ({"--text-scale": "much"}, "guidance scale 'much' came; write a number"),
@@ -179,6 +180,61 @@ def test_values_of_a_job_are_checked(part, message, media_folder, tmp_path):
     job = {"image": image, "audio": "a.wav", "prompt": "talks", "out": "c.mp4", **part}
     (tmp_path / "job.json").write_text(json.dumps(job))
     assert message in one_line(run("generate", "--model", "tiny", "--job", tmp_path / "job.json"))
+
+
+def test_damaged_models_are_one_line(given, tiny_pipeline, tmp_path_factory, tmp_path):
+    model = tmp_path_factory.mktemp("model")
+    tiny_pipeline.save_pretrained(model)
+    given["--model"] = model
+    flat = [part for pair in given.items() for part in pair]
+    flat += ["--preset", "tiny"]
+    weights = model / "vae" / "diffusion_pytorch_model.safetensors"
+    whole = weights.read_bytes()
+    for content in (whole[:5000], None):
+        weights.unlink()
+        if content is not None:
+            weights.write_bytes(content)
+        error = one_line(run("generate", *flat))
+        assert "is incomplete or damaged (" in error
+        assert error.endswith("; fetch or convert it again")
+        weights.write_bytes(whole)
+    for index, message in (("{cut", "is not JSON"), ("[]", "holds no object of components")):
+        (model / "model_index.json").write_text(index)
+        assert message in one_line(run("generate", *flat))
+    lora = model / "lora.safetensors"
+    lora.write_text("words")
+    error = one_line(run("generate", *flat, "--model", "tiny", "--lora", lora))
+    assert "cannot be read as safetensors" in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sound_and_places_are_checked_before_weights_are_loaded(given, media_folder, tmp_path):
+    """The model of these commands does not exist, and yet it is the input that is named."""
+    given["--model"] = "no-such-folder"
+    for changes, message in (
+        ({"--audio": media_folder / "face.png"}, "is a still image"),
+        ({"--speaker": "name=a box=0,0,999,9"}, "does not fit the image of 80x96"),
+        ({"--speaker": f"name=a mask={media_folder / 'a.wav'}"}, "is not a picture"),
+    ):
+        flat = [part for pair in {**given, **changes}.items() for part in pair]
+        assert message in one_line(run("generate", *flat))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_picture_of_a_batch_that_cannot_be_read_fails_alone(media_folder, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    options = {"height": 32, "width": 32, "steps": 1, "text_scale": 1, "audio_scale": 1}
+    good = {"image": str(media_folder / "face.png"), "audio": str(media_folder / "b.wav"),
+            "prompt": "talks", "options": options}  # fmt: skip
+    jobs = [{**good, "image": "broken.png", "out": "one.mp4"}, {**good, "out": "two.mp4"}]
+    path = tmp_path / "jobs.jsonl"
+    path.write_text("\n".join(map(json.dumps, jobs)))
+    result = run("generate", "--model", "tiny", "--batch", path)
+    assert result.exit_code == 1, result.output
+    assert "one.mp4: " in result.stderr
+    assert [entry.name for entry in tmp_path.glob("*.mp4")] == ["two.mp4"]
+    path.write_text(json.dumps({**good, "out": "three.mp4", "options": {"steps": 0}}))
+    assert "three.mp4: steps is 0" in one_line(run("generate", "--model", "tiny", "--batch", path))
 
 
 def test_a_job_replaces_no_file_but_its_own(given, tmp_path, media_folder):

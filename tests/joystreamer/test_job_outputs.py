@@ -65,12 +65,16 @@ def test_a_folder_with_other_things_stays(make_job, tmp_path):
         check_outputs(make_job())
 
 
-def test_impossible_names(make_job, tmp_path):
+def test_impossible_names(make_job, tmp_path, monkeypatch):
     (tmp_path / "folder.mp4").mkdir()
+    (tmp_path / "locked").mkdir()
+    # An administrator may write anywhere, so that rights alone would not refuse here.
+    monkeypatch.setattr("os.access", lambda path, mode: path.name != "locked")
     for name, message in (
         ("clip.avi", "does not end in .mp4"),
         ("none/clip.mp4", "does not exist; make it first"),
         ("folder.mp4", "is a folder; choose another name"),
+        ("locked/clip.mp4", "cannot be written; choose another"),
     ):
         with pytest.raises(InputError, match=message):
             check_outputs(make_job(out=tmp_path / name))
