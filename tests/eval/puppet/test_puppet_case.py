@@ -19,6 +19,7 @@ def extra():
 
 def test_what_is_written_is_read(extra):
     case = read_puppet_case(extra)
+    assert case is not None
     assert case.people[0].shirt == Identity().shirt
     assert case.programs[0]["body"] == "jump"
     assert case.changes == worlds.CHANGES
@@ -35,6 +36,7 @@ def test_slots_are_those_of_the_world():
 def test_rooms_are_what_the_edges_leave():
     walks = [Program(body="walk left"), Program(body="walk left"), Program()]
     case = read_puppet_case(worlds.extra([Identity()], walks, starts_s=(0, 3, 6)))
+    assert case is not None
     assert case.rooms() == pytest.approx((-0.22, -0.08, 0))
 
 
