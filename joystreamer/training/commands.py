@@ -63,14 +63,14 @@ def _list_presets(context: click.Context, _parameter: click.Parameter, wanted: b
               help="List the presets and stop.")  # fmt: skip
 @_shared_options
 def train(**given: Any) -> None:
-    """Train a stage before distillation: codec, foundation, text teacher, stage 1, stage 2.
+    """Train a stage before distillation; --list names them.
 
     Stop it whenever you like; the same command goes on from the newest checkpoint.
 
     \b
     Examples:
       joystreamer train --preset tiny-stage-1 --model tiny --manifest clips.jsonl --out runs/s1
-      torchrun --nproc_per_node 8 -m joystreamer train --preset paper-stage-1-high \\
+      torchrun --nproc_per_node 8 -m joystreamer.training train --preset paper-stage-1-high \\
           --model models/joystreamer --manifest clips.jsonl --out runs/stage-1-high
     """  # noqa: D301 - click reads the escape
     _run(given, distilling=False)
@@ -98,7 +98,7 @@ def distill(**given: Any) -> None:
     \b
     Examples:
       joystreamer distill --preset paper-distill-high --model models/joystreamer --dry-run --out x
-      torchrun --nproc_per_node 8 -m joystreamer distill --preset paper-distill-high \\
+      torchrun --nproc_per_node 8 -m joystreamer.training distill --preset paper-distill-high \\
           --model models/joystreamer --text-teacher models/Wan2.2-I2V-A14B-Diffusers \\
           --manifest clips.jsonl --out runs/distill-high
     """  # noqa: D301 - click reads the escape
