@@ -45,7 +45,7 @@ FORWARD_NOTE: Final = (
     "to speech is one call over the same queries whoever speaks; what three speakers add are "
     "audio tokens of three more streams to project (two speakers, silence). Here a latent has 64 "
     "video tokens and 32 audio tokens per stream; at 480x832 it has 1,560, and three speakers add "
-    "at most 0.5 % (`tests/joystreamer/model/test_speaker_routing.py`)."
+    "at most 1.5 % to the audio attention (`tests/joystreamer/model/test_speaker_routing.py`)."
 )
 
 Forward = Callable[[], Any]
