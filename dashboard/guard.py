@@ -13,6 +13,7 @@ from dashboard.identity import provider_is_set_up
 from dashboard.pages import page_at
 from dashboard.site import current_site
 from dashboard.visitors import allowed, session_of
+from eval.ratings.roles import Action
 
 CONTENT_POLICY: Final = "; ".join(
     (
@@ -38,10 +39,14 @@ HEADERS: Final = (
     ("x-frame-options", "DENY"),
     # Not no-referrer: that would blank the Origin header that posts are checked by.
     ("referrer-policy", "same-origin"),
-    ("permissions-policy", "camera=(), microphone=(), geolocation=()"),
+    ("permissions-policy", "camera=(), microphone=(self), geolocation=()"),
     ("cross-origin-opener-policy", "same-origin"),
     ("x-robots-tag", "noindex"),
 )
+
+
+UPLOADS: Final = "/_stcore/upload_file"
+"""Where the page framework takes files; only the studio asks for any."""
 
 
 class Guard:
@@ -75,10 +80,16 @@ class Guard:
 
 
 def _is_refused(connection: HTTPConnection) -> bool:
+    if connection.url.path.startswith(UPLOADS):
+        return _is_stranger(connection, "generate")
     wanted = page_at(connection.url.path)
     if wanted is None or wanted.action is None:
         return False
+    return _is_stranger(connection, wanted.action)
+
+
+def _is_stranger(connection: HTTPConnection, action: Action) -> bool:
     session = session_of(current_site(), connection)
     if session is None and provider_is_set_up():
         return False  # the page itself asks the identity provider, see dashboard.identity
-    return not allowed(session, wanted.action)
+    return not allowed(session, action)

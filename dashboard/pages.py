@@ -59,6 +59,10 @@ PAGES: Final = (
         icon=":material/groups:",
     ),
     Page(
+        script="studio/studio.py", title="Studio", path="studio", action="generate",
+        icon=":material/movie:",
+    ),
+    Page(
         script="results/runs.py", title="Runs", path="runs", action="see_results",
         icon=":material/speed:",
     ),

@@ -13,6 +13,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from dashboard.site import current_site
+from dashboard.studio.media import ROUTES as STUDIO
 from dashboard.visitors import allowed, session_of
 from eval.store.workspace import Workspace
 from joystreamer.errors import InputError
@@ -62,4 +63,4 @@ def show_clip(request: Request) -> Response:
     return FileResponse(path, media_type=TYPES[path.suffix.lower()], headers=headers)
 
 
-ROUTES: Final = (Route(f"{PATH}/{{digest}}", show_clip, methods=["GET"]),)
+ROUTES: Final = (Route(f"{PATH}/{{digest}}", show_clip, methods=["GET"]), *STUDIO)

@@ -38,13 +38,18 @@ def draw_clips(answers: Answers, systems: Sequence[str], suite: str, case: str, 
         case: Its id.
         key: Unique on the page.
     """
+    mount_clips(clips_data(answers, systems, suite, case), key)
+
+
+def mount_clips(data: Mapping[str, Any], key: str) -> None:
+    """Draw clips that are described already, see `clips_data`."""
     mount = st.components.v2.component(
         "joystreamer_lazy_clips",
         html='<div class="clips"></div>',
         css=(_FOLDER / "lazy_clips.css").read_text(encoding="utf-8"),
         js=(_FOLDER / "lazy_clips.js").read_text(encoding="utf-8"),
     )
-    mount(key=key, data=clips_data(answers, systems, suite, case))
+    mount(key=key, data=data)
 
 
 def clips_data(answers: Answers, systems: Sequence[str], suite: str, case: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ Action = Literal[
     "see_own_progress",
     "see_results",       # boards, correlations, disagreements
     "see_raters",        # quality of single raters, under pseudonyms
+    "generate",          # make clips in the studio
     "manage_campaigns",  # create, invite, top up, freeze
     "export",
     "audit",
@@ -19,7 +20,7 @@ Action = Literal[
 ROLES: Final = get_args(Role)
 
 _LEAD: Final = frozenset[Action](
-    {"see_results", "see_raters", "manage_campaigns", "export", "audit"}
+    {"see_results", "see_raters", "generate", "manage_campaigns", "export", "audit"}
 )
 PERMISSIONS: Final[dict[Role, frozenset[Action]]] = {
     "annotator": frozenset({"rate", "see_own_progress"}),

@@ -66,6 +66,29 @@ def add_suite(workspace: Workspace, suite: Suite) -> None:
 
     A suite of the same name is replaced; scores stay, since they belong to contents.
     """
+    rows = _case_rows(workspace, suite)
+    with workspace.database.write() as connection:
+        _replace_suite(connection, suite, rows)
+
+
+def extend_suite(workspace: Workspace, suite: Suite) -> None:
+    """Store a suite's cases beside those that are there; a case of the same id is replaced.
+
+    For suites that grow one case at a time. Reading and writing are one transaction, so that two who
+    add at the same time keep both cases.
+    """
+    rows = _case_rows(workspace, suite)
+    given = {row["id"] for row in rows}
+    with workspace.database.write() as connection:
+        query = select(cases).where(cases.c.suite == suite.name).order_by(cases.c.position)
+        there = [dict(row) for row in connection.execute(query).mappings()]
+        kept = [row for row in there if row["id"] not in given]
+        merged = [{**row, "position": place} for place, row in enumerate([*kept, *rows])]
+        _replace_suite(connection, suite, merged)
+
+
+def _case_rows(workspace: Workspace, suite: Suite) -> list[dict[str, Any]]:
+    """A suite's cases as rows; their media are stored."""
     rows = []
     for position, case in enumerate(suite.cases):
         speech = case.speakers[0].audio if case.speakers else None
@@ -79,19 +102,21 @@ def add_suite(workspace: Workspace, suite: Suite) -> None:
                 "record": _case_record(workspace, case),
             }
         )
+    return rows
+
+
+def _replace_suite(connection: Connection, suite: Suite, rows: Sequence[dict[str, Any]]) -> None:
+    """Write a suite and exactly these cases."""
     record = to_json(dataclasses.replace(suite, cases=(), root=None))
     text = json.dumps([record, [row["record"] for row in rows]], sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    with workspace.database.write() as connection:
-        connection.execute(cases.delete().where(cases.c.suite == suite.name))
-        connection.execute(suites.delete().where(suites.c.name == suite.name))
-        connection.execute(
-            insert(suites).values(
-                name=suite.name, version=suite.version, digest=digest, record=record
-            )
-        )
-        if rows:
-            connection.execute(insert(cases), rows)
+    connection.execute(cases.delete().where(cases.c.suite == suite.name))
+    connection.execute(suites.delete().where(suites.c.name == suite.name))
+    connection.execute(
+        insert(suites).values(name=suite.name, version=suite.version, digest=digest, record=record)
+    )
+    if rows:
+        connection.execute(insert(cases), list(rows))
 
 
 def _case_record(workspace: Workspace, case: Case) -> dict[str, Any]:

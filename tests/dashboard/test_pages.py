@@ -9,6 +9,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard import identity
+from dashboard.pages import pages_for
+from dashboard.saved_views import list_views, save_view
 from dashboard.server import PAGES_SCRIPT
 from dashboard.site import Site, open_site
 from eval.ratings.joining import create_invites, redeem_invite
@@ -70,6 +72,38 @@ def test_leads_see_progress_and_can_invite(look: Callable[..., AppTest]) -> None
     page.text_input[0].input("for Bo")
     page.button[0].click().run()
     assert "/join/" in page.code[0].value
+
+
+@pytest.mark.parametrize("script", [page.script for page in pages_for("lead")[1:]])
+def test_leads_open_every_page(look: Callable[..., AppTest], script: str) -> None:
+    page = look(Session(role="lead", subject="ada@example.org"), script)
+    assert not page.exception
+    assert page.header or page.title
+
+
+def test_staff_save_open_and_delete_views(look: Callable[..., AppTest], site: Site) -> None:
+    page = look(Session(role="lead", subject="ada@example.org"), "results/cases.py")
+    page.query_params["case"] = "wombat/quokka1"
+    page.sidebar.text_input[0].input("the first case")
+    page.sidebar.checkbox[0].check()
+    next(b for b in page.sidebar.button if b.label == "Save").click().run()
+    assert not page.exception
+    (view,), _ = list_views(site.workspace.root)
+    assert (view.name, view.page, view.by) == ("the first case", "cases", "ada@example.org")
+    assert view.parameters() == {"case": ["wombat/quokka1"], "snapshot": ["0"]}
+    (link,) = page.sidebar.get("page_link")
+    assert link.proto.label == "the first case"
+    assert link.proto.query_string == view.query
+    next(b for b in page.sidebar.button if b.label == "Delete").click().run()
+    assert list_views(site.workspace.root) == ([], [])
+
+
+def test_a_name_that_is_taken_is_told_in_words(look: Callable[..., AppTest], site: Site) -> None:
+    save_view(site.workspace.root, name="mine", page="cases", query="", by="bo")
+    page = look(Session(role="lead", subject="ada@example.org"), "results/cases.py")
+    page.sidebar.text_input[0].input("mine")
+    next(b for b in page.sidebar.button if b.label == "Save").click().run()
+    assert "is called 'mine' already" in page.sidebar.error[0].value
 
 
 def test_an_annotators_cookie_does_not_open_the_leads_page(look: Callable[..., AppTest]) -> None:
