@@ -7,9 +7,10 @@ READY := $(VENV)/.ready
 CLIPS ?=
 WORKSPACE ?= workspaces/$(notdir $(patsubst %/,%,$(CLIPS)))
 PROCESSES ?= 1
+SERVE ?= 1
 export JOYSTREAMER_WEIGHTS
 
-.PHONY: help setup system check lint types imports test test-long score lock
+.PHONY: help setup system check lint types imports test test-long demo score lock
 
 help:  ## list what make can do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -49,6 +50,10 @@ score: setup  ## score a folder of clips: make score CLIPS=folder [PROCESSES=2]
 	@$(BIN)/python -m eval score --workspace "$(WORKSPACE)" --processes $(PROCESSES); code=$$?; [ $$code -le 1 ]
 	@$(BIN)/python -m eval leaderboard --workspace "$(WORKSPACE)"
 	@$(BIN)/python -m eval report --workspace "$(WORKSPACE)"
+
+demo: PROCESSES = 2
+demo: setup  ## render, score and compare the bundled tiny checkpoints, then serve: make demo [SERVE=0]
+	@$(BIN)/python -m benchmarks demo --processes $(PROCESSES) $(if $(filter 0 no,$(SERVE)),--no-serve,--serve)
 
 lock:  ## resolve requirements.in again and write requirements.lock
 	$(BIN)/python -m pip install --quiet -r requirements.in

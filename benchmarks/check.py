@@ -40,8 +40,22 @@ def shipped_suites(root: Path = SUITES) -> tuple[Path, ...]:
 
 
 def suite_folder(name: str | Path) -> Path:
-    """Return the folder of a suite given by path, or by the name of a shipped one."""
+    """Return the folder of a suite given by path, or by the name of a shipped one.
+
+    Puppet suites are written into the user's cache when they are first asked for.
+    """
+    from benchmarks.puppet.on_demand import puppet_suite_folder, puppet_suite_names
+
+    if str(name) in puppet_suite_names():
+        return puppet_suite_folder(str(name))
     return SUITES / name if (SUITES / name / SUITE_FILE).is_file() else Path(name)
+
+
+def named_suites() -> tuple[Path, ...]:
+    """Return the folders of all suites that have names: shipped ones, then puppet suites."""
+    from benchmarks.puppet.on_demand import puppet_suite_names
+
+    return (*shipped_suites(), *map(suite_folder, puppet_suite_names()))
 
 
 def numbered_cases(root: Path) -> tuple[NumberedCase, ...]:
@@ -80,7 +94,7 @@ def check_suite(root: Path) -> list[str]:
             f"{root / SUITE_FILE}: field 'licence' is missing; say under which licence its texts are"
         )
     problems += _case_problems(cases, promises)
-    problems += _likeness(cases, promises)
+    problems += _grammar(cases) if promises.grammar else _likeness(cases, promises)
     problems += _counts(cases, promises)
     return problems
 
@@ -154,6 +168,15 @@ def _questions(case: Case, promises: Expectations) -> Iterator[str]:
     for question, times in Counter(case.questions).items():
         if times > 1:
             yield f"field 'questions': {shown(question, 40)} is asked {times} times; keep one"
+
+
+def _grammar(cases: tuple[NumberedCase, ...]) -> Iterator[str]:
+    """Hold the prompts of a procedural suite to its grammar, in place of the rules for written ones."""
+    from benchmarks.puppet.wording import grammar_problems
+
+    for place, _, case in cases:
+        for sentence in grammar_problems(case):
+            yield f"{place}: {sentence}"
 
 
 def _likeness(cases: tuple[NumberedCase, ...], promises: Expectations) -> Iterator[str]:

@@ -5,6 +5,7 @@ Each command lives in a `*_cli.py` file and imports what it runs only when it ru
 
 import click
 
+from benchmarks.demo_cli import demo
 from benchmarks.exchange_cli import export_list, import_list
 from benchmarks.mochabench_cli import mochabench
 from benchmarks.perf_cli import perf
@@ -19,6 +20,7 @@ def main() -> None:
 
     \b
     From nothing to a leaderboard:
+        python -m benchmarks demo                bundled tiny checkpoints, minutes on a laptop
         python -m benchmarks list                what is shipped
         python -m benchmarks check SUITE         does a suite keep its promises
         python -m benchmarks build SUITE         fill it with your pictures and recordings
@@ -37,6 +39,7 @@ for command in (
     export_list,
     list_adapters,
     run,
+    demo,
     mochabench,
     perf,
 ):

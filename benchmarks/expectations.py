@@ -16,6 +16,9 @@ EXPECTATIONS_FILE: Final = "expectations.toml"
 COUNTED: Final = ("subject", "mode", "language", "content", "speakers", "longer_than")
 """Tables of counts a suite may promise."""
 
+GRAMMARS: Final = ("puppet",)
+"""Grammars whose prompts follow from facts of the case; see `benchmarks.puppet.wording`."""
+
 _SECONDS: Final = re.compile(r"\d+")
 
 
@@ -27,7 +30,9 @@ class Expectations:
         path: File they were read from, None when there is none.
         cases: Number of cases, None for any.
         unique_prompts: Whether every case must have a prompt of its own.
-    shared_words: No two prompts share a run of so many words; 0 allows any.
+        grammar: Declared grammar of a procedural suite, one of `GRAMMARS`: its prompts may repeat one
+            another, and must be what each case's own facts say. Empty for written prompts.
+        shared_words: No two prompts share a run of so many words; 0 allows any.
         shared_characters: The same for Chinese characters.
         questions: Questions a case has at least.
         timed_questions: Questions that name a time, at least.
@@ -37,6 +42,7 @@ class Expectations:
     path: Path | None = None
     cases: int | None = None
     unique_prompts: bool = True
+    grammar: str = ""
     shared_words: int = 6
     shared_characters: int = 10
     questions: int = 0
@@ -75,6 +81,7 @@ def read_expectations(root: Path, problems: list[str]) -> Expectations:
         path=path,
         cases=fields.integer("cases"),
         unique_prompts=_switch(fields, "unique_prompts"),
+        grammar=fields.choice("grammar", GRAMMARS) if fields.has("grammar") else "",
         shared_words=_whole(fields, "shared_words", standard.shared_words),
         shared_characters=_whole(fields, "shared_characters", standard.shared_characters),
         questions=_whole(fields, "questions", standard.questions),

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from PIL import Image
 
 from benchmarks.adapters import Adapter
+from benchmarks.checkpoints import CheckpointSettings, find_checkpoint, read_settings
 from benchmarks.command_runs import CommandSetting, checkout_commit, render_by_command
 from benchmarks.sound_mix import voices
 from eval.records import Case, System
@@ -88,23 +89,32 @@ class ModelRenderer:
         """Describe a checkpoint; nothing is loaded yet.
 
         Args:
-            model: Folder of a saved pipeline, or `tiny`.
+            model: Folder of a saved pipeline, name of a bundled one, or `tiny`.
             name: System name; by default the folder's.
-            preset: Sampling preset; by default `paper`, or `tiny` for the tiny model.
+            preset: Sampling preset; by default what its `benchmark.json` says, with the options
+                there; without one `paper`, or `tiny` for the tiny model.
             changes: Sampling options on top of it.
             device: 'auto' takes a CUDA device where there is one, one per process.
             detector: Open-vocabulary detector that finds speakers without box or mask.
 
         Raises:
-            InputError: The folder does not exist.
+            InputError: The folder does not exist, or its `benchmark.json` does not fit.
         """
+        model = find_checkpoint(model)
+        own = read_settings(Path(model))
+        if preset:
+            own = CheckpointSettings(family=own.family, step=own.step, notes=own.notes)
         self._model, self._device, self._detector = model, device, detector
-        self._preset = preset or (TINY_MODEL if model == TINY_MODEL else "paper")
-        self._changes = dict(changes or {})
+        standard = TINY_MODEL if model == TINY_MODEL else "paper"
+        self._preset = preset or own.preset or standard
+        self._changes = {**own.options, **(changes or {})}
         self._opened: tuple[Any, Any, Any] | None = None
         self.system = System(
             name=name or Path(model).name,
             kind="checkpoint",
+            family=own.family,
+            step=own.step,
+            notes=own.notes,
             card={"model": Path(model).name, "preset": self._preset, **self._changes},
         )
         self.settings: Mapping[str, Any] = {

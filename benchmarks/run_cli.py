@@ -16,7 +16,7 @@ from joystreamer.errors import InputError
 @click.command()
 @click.argument("suite", type=click.Path(path_type=Path))
 @click.option("--model", "models", multiple=True, metavar="[NAME=]FOLDER",
-              help="Checkpoint: a saved pipeline, or tiny. Repeatable.")  # fmt: skip
+              help="Checkpoint: a saved pipeline, the name of a bundled one, tiny, or truth (draws puppet cases as asked). Repeatable.")  # fmt: skip
 @click.option(
     "--adapter", "adapters", multiple=True, help="Competitor, by name or .toml. Repeatable."
 )
@@ -151,12 +151,16 @@ def _renderers(given: dict[str, Any]) -> list[Any]:
     from benchmarks.adapters import change_settings, find_adapter
     from benchmarks.command_runs import CommandSetting
     from benchmarks.exchange_cli import pairs
+    from benchmarks.puppet.truth import TRUTH, TruthRenderer
     from benchmarks.renderers import CommandRenderer, ModelRenderer
 
     changes = {"steps": given["steps"]} if given["steps"] else {}
     renderers: list[Any] = []
     for text in given["models"]:
         name, _, folder = text.rpartition("=")
+        if text == TRUTH:
+            renderers.append(TruthRenderer())
+            continue
         renderers.append(
             ModelRenderer(
                 folder, name=name, preset=given["preset"], changes=changes,

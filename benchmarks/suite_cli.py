@@ -11,13 +11,13 @@ from eval.workspace_options import json_option
 @click.command(name="list")
 @json_option
 def list_suites(as_json: bool) -> None:
-    """List the shipped suites: cases, balance, what each asks."""
+    """List the suites: cases, balance, what each asks."""
     from rich.table import Table
 
-    from benchmarks.check import shipped_suites, tag_counts
+    from benchmarks.check import named_suites, tag_counts
     from eval.reader import read_suite
 
-    suites = [read_suite(folder) for folder in shipped_suites()]
+    suites = [read_suite(folder) for folder in named_suites()]
     if as_json:
         print_json(
             [
@@ -66,14 +66,15 @@ def _media(cases: tuple[object, ...]) -> str:
 @click.argument("suites", nargs=-1, type=click.Path(path_type=Path))
 @json_option
 def check(suites: tuple[Path, ...], as_json: bool) -> None:
-    """Check suites (names of shipped ones, or folders; without any, all shipped ones).
+    """Check suites (names or folders; without any, all that have names).
 
-    Counts, balance of tags, unique prompts, near-duplicates, questions, times, languages, licences.
+    Counts, balance of tags, unique prompts, near-duplicates, questions, times, languages, licences;
+    prompts of puppet suites against their grammar.
     Every mistake is listed with file and line.
     """
-    from benchmarks.check import check_suite, shipped_suites, suite_folder
+    from benchmarks.check import check_suite, named_suites, suite_folder
 
-    folders = [suite_folder(suite) for suite in suites] or list(shipped_suites())
+    folders = [suite_folder(suite) for suite in suites] or list(named_suites())
     found = {str(folder): check_suite(folder) for folder in folders}
     if as_json:
         print_json(found)
@@ -90,8 +91,8 @@ def check(suites: tuple[Path, ...], as_json: bool) -> None:
 
 @click.command()
 @click.argument("suite", type=click.Path(path_type=Path))
-@click.option("--from", "source", type=click.Path(path_type=Path), required=True,
-              help="Folder with your pictures and recordings.")  # fmt: skip
+@click.option("--from", "source", type=click.Path(path_type=Path), default=None,
+              help="Folder with your pictures and recordings; puppet suites need none.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), required=True,
               help="Folder of the filled suite.")  # fmt: skip
 @click.option("--mapping", type=click.Path(path_type=Path), default=None,
@@ -99,17 +100,26 @@ def check(suites: tuple[Path, ...], as_json: bool) -> None:
 @click.option("--licence", default="", help="Licence of your media, kept with every case.")
 @json_option
 def build(
-    suite: Path, source: Path, out: Path, mapping: Path | None, licence: str, as_json: bool
+    suite: Path, source: Path | None, out: Path, mapping: Path | None, licence: str, as_json: bool
 ) -> None:
     """Fill a suite with your pictures and recordings, and say what is missing or does not fit.
 
     Named ID.png and ID.wav, or ID.1.wav, ID.2.wav for several speakers (each as long as the clip,
-    silent while others talk).
+    silent while others talk). A puppet suite is complete: it is written to --out as it is.
     """
     from benchmarks.build import build_suite
     from benchmarks.check import suite_folder
+    from benchmarks.puppet.on_demand import puppet_suite_names
     from eval.console import clip_progress
+    from joystreamer.errors import InputError
 
+    if str(suite) in puppet_suite_names() and source is None:
+        _write_puppets(str(suite), out, as_json=as_json)
+        return
+    if source is None:
+        raise InputError(
+            f"{suite} needs media; name the folder with your pictures and recordings by --from"
+        )
     with clip_progress("looking", quiet=as_json) as tell:
         report = build_suite(
             suite_folder(suite), source, out, mapping=mapping, licence=licence, progress=tell
@@ -132,3 +142,18 @@ def build(
         )
     if not report.flawless:
         raise SystemExit(FAILED_CASES)
+
+
+def _write_puppets(name: str, out: Path, *, as_json: bool) -> None:
+    """Write a puppet suite to a folder of the user's."""
+    from benchmarks.puppet.on_demand import write_puppet_suite
+    from eval.reader import read_suite
+    from joystreamer.errors import InputError
+
+    if out.exists():
+        raise InputError(f"{out} exists; give a new folder to --out")
+    suite = read_suite(write_puppet_suite(name, out))
+    if as_json:
+        print_json({"suite": suite.name, "version": suite.version, "cases": len(suite.cases)})
+    else:
+        click.echo(f"{len(suite.cases)} cases of {suite.name} {suite.version} are in {out}")
