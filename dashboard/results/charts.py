@@ -1,18 +1,22 @@
 """Charts of results; each has a function beside it that gives the same numbers as a table.
 
-Drawn by Vega-Lite in the browser, whose menu saves them as PNG or SVG.
+Drawn by Vega-Lite in the browser, whose menu saves them as PNG or SVG. They are written as Vega-Lite's own
+JSON: building them through a library that checks every part costs more than all statistics of a board.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
-import altair as alt
 import pandas as pd
 
 from eval.leaderboard import Board
 from eval.leaderboard.columns import Column
 from eval.report.wording import ARROWS, VERDICTS, p_value, share
+
+Spec = dict[str, Any]
+"""A chart or a part of one in Vega-Lite's JSON."""
 
 _ROW: Final = 34
 """Height of a system's row in pixels."""
@@ -47,7 +51,7 @@ def metric_table(board: Board, column: Column) -> pd.DataFrame:
     return table.astype({"rank": "Int64", "common cases": "Int64"})
 
 
-def value_chart(board: Board, column: Column) -> Any:
+def value_chart(board: Board, column: Column) -> Spec:
     """Every case, the mean and its interval, a row per system."""
     cases = board.cases[(board.cases["column"] == column.name) & board.cases["value"].notna()]
     unit = f" in {column.metric.unit}" if column.metric.unit else ""
@@ -59,7 +63,7 @@ def value_chart(board: Board, column: Column) -> Any:
     )
 
 
-def difference_chart(board: Board, column: Column) -> Any:
+def difference_chart(board: Board, column: Column) -> Spec:
     """Every case's difference to the baseline, the mean and its interval, a row per other system."""
     rows = [
         {"system": system, "case": case, "value": value}
@@ -78,43 +82,37 @@ def difference_chart(board: Board, column: Column) -> Any:
 def _forest(
     points: pd.DataFrame, table: pd.DataFrame, fields: tuple[str, str, str], title: str,
     order: list[str], *, zero: bool,
-) -> Any:  # fmt: skip
+) -> Spec:  # fmt: skip
     """Dots for cases, a bar for the interval, a diamond for the mean; a row per system."""
-    mean, low, high = fields
-    summary = table[["system", mean, low, high]].rename(
-        columns={mean: "mean", low: "low", high: "high"}
-    )
-    axis = alt.Axis(labelLimit=160, ticks=False, domain=False)
-    row = alt.Y("system:N", sort=order, title=None, axis=axis)
-    scale = alt.Scale(zero=zero, nice=True)
-    dots = (
-        alt.Chart(points)
-        .mark_circle(size=26, opacity=0.35)
-        .encode(
-            x=alt.X("value:Q", title=title, scale=scale), y=row, tooltip=["system", "case", "value"]
-        )
-    )
-    bars = (
-        alt.Chart(summary)
-        .mark_rule(strokeWidth=3, color=_LINE)
-        .encode(x="low:Q", x2="high:Q", y=row)
-    )
-    diamonds = (
-        alt.Chart(summary)
-        .mark_point(shape="diamond", size=90, filled=True, opacity=1, color=_MEAN)
-        .encode(x="mean:Q", y=row, tooltip=["system", "mean", "low", "high"])
-    )
-    layers = [dots, bars, diamonds]
+    summary = table[["system", *fields]].set_axis(["system", "mean", "low", "high"], axis=1)
+    row = {
+        "field": "system", "type": "nominal", "sort": order, "title": None,
+        "axis": {"labelLimit": 160, "ticks": False, "domain": False},
+    }  # fmt: skip
+    across = {"type": "quantitative", "title": title, "scale": {"zero": zero, "nice": True}}
+    layers = [
+        _layer(
+            points, {"type": "circle", "size": 26, "opacity": 0.35},
+            x={"field": "value", **across}, y=row, tooltip=_tips("system", "case", "value"),
+        ),
+        _layer(
+            summary.dropna(subset="low"), {"type": "rule", "strokeWidth": 3, "color": _LINE},
+            x={"field": "low", **across}, x2={"field": "high"}, y=row,
+        ),
+        _layer(
+            summary.dropna(subset="mean"),
+            {"type": "point", "shape": "diamond", "size": 90, "filled": True, "opacity": 1, "color": _MEAN},
+            x={"field": "mean", **across}, y=row, tooltip=_tips("system", "mean", "low", "high"),
+        ),
+    ]  # fmt: skip
     if zero:
-        layers.append(
-            alt.Chart(pd.DataFrame({"x": [0]}))
-            .mark_rule(strokeDash=[4, 3], color=_LINE)
-            .encode(x="x:Q")
-        )
-    return alt.layer(*layers).properties(height=_ROW * len(order) + 60)
+        at_zero = pd.DataFrame({"x": [0]})
+        mark = {"type": "rule", "strokeDash": [4, 3], "color": _LINE}
+        layers.append(_layer(at_zero, mark, x={"field": "x", "type": "quantitative"}))
+    return {"layer": layers, "height": _ROW * len(order) + 60}
 
 
-def steps_chart(table: pd.DataFrame, column: Column, selected: tuple[str, int], name: str) -> Any:
+def steps_chart(table: pd.DataFrame, column: Column, selected: tuple[str, int], name: str) -> Spec:
     """A metric over training steps: a line and a band per run, a dashed line at the selected step.
 
     Args:
@@ -123,31 +121,76 @@ def steps_chart(table: pd.DataFrame, column: Column, selected: tuple[str, int], 
         selected: Family and step of the marked checkpoint.
         name: Its name.
     """
-    unit = column.metric.unit or "value"
-    step = alt.X("step:Q", title="training step", axis=alt.Axis(tickCount=6, format=",d"))
+    step = {
+        "field": "step", "type": "quantitative", "title": "training step",
+        "axis": {"tickCount": 6, "format": ",d"},
+    }  # fmt: skip
+    up = {
+        "type": "quantitative", "title": column.metric.unit or "value",
+        "scale": {"zero": False, "nice": True},
+    }  # fmt: skip
     # Runs differ in colour and in the shape of their points.
-    colour = alt.Color("run:N", legend=alt.Legend(orient="top", title=None))
-    scale = alt.Scale(zero=False, nice=True)
-    tips = ["checkpoint", "step", "mean", "low", "high", "n", "coverage", "against selected"]
+    colour = {"field": "run", "type": "nominal", "legend": {"orient": "top", "title": None}}
+    shape = {"field": "run", "type": "nominal", "legend": None}
+    tips = _tips("checkpoint", "step", "mean", "low", "high", "n", "coverage", "against selected")
+    mean, low, high = {"field": "mean", **up}, {"field": "low", **up}, {"field": "high"}
     known = table.dropna(subset="mean")
-    band = alt.Chart(known.dropna(subset="low")).mark_area(opacity=0.15).encode(
-        x=step, y=alt.Y("low:Q", title=unit, scale=scale), y2="high:Q", color=colour
-    )  # fmt: skip
-    bars = alt.Chart(known.dropna(subset="low")).mark_rule().encode(
-        x=step, y="low:Q", y2="high:Q", color=colour
-    )  # fmt: skip
-    line = alt.Chart(known).mark_line().encode(x=step, y=alt.Y("mean:Q", scale=scale), color=colour)
-    points = alt.Chart(known).mark_point(filled=True, size=60, opacity=1).encode(
-        x=step, y="mean:Q", color=colour, shape=alt.Shape("run:N", legend=None), tooltip=tips
-    )  # fmt: skip
+    sure = known.dropna(subset="low")
     family, at = selected
     mark = pd.DataFrame({"step": [at], "text": [f"{name} ({family})"]})
-    rule = (
-        alt.Chart(mark)
-        .mark_rule(strokeDash=[5, 4], color=_LINE)
-        .encode(x="step:Q", tooltip="text:N")
-    )
-    ring = alt.Chart(known[(known["run"] == family) & (known["step"] == at)]).mark_point(
-        size=240, strokeWidth=2, filled=False
-    ).encode(x=step, y="mean:Q", tooltip=tips)  # fmt: skip
-    return alt.layer(band, bars, line, points, rule, ring).properties(height=230)
+    ringed = known[(known["run"] == family) & (known["step"] == at)]
+    layers = [
+        _layer(sure, {"type": "area", "opacity": 0.15}, x=step, y=low, y2=high, color=colour),
+        _layer(sure, {"type": "rule"}, x=step, y=low, y2=high, color=colour),
+        _layer(known, {"type": "line"}, x=step, y=mean, color=colour),
+        _layer(
+            known, {"type": "point", "filled": True, "size": 60, "opacity": 1},
+            x=step, y=mean, color=colour, shape=shape, tooltip=tips,
+        ),
+        _layer(
+            mark, {"type": "rule", "strokeDash": [5, 4], "color": _LINE}, x=step,
+            tooltip={"field": "text", "type": "nominal"},
+        ),
+        _layer(
+            ringed, {"type": "point", "size": 240, "strokeWidth": 2, "filled": False},
+            x=step, y=mean, tooltip=tips,
+        ),
+    ]  # fmt: skip
+    return {"layer": layers, "height": 230}
+
+
+def stages_chart(table: pd.DataFrame) -> Spec:
+    """Where the time of runs went: a bar per stage.
+
+    Args:
+        table: What `dashboard.results.progress.stage_times` returned.
+    """
+    seconds = {
+        "field": "seconds", "type": "quantitative", "title": "seconds, all runs below together",
+    }  # fmt: skip
+    stage = {
+        "field": "stage", "type": "nominal", "sort": "-x", "title": None, "axis": {"labelLimit": 200},
+    }  # fmt: skip
+    tips = _tips("stage", "seconds", "seconds per clip")
+    bars = _layer(table, {"type": "bar"}, x=seconds, y=stage, tooltip=tips)
+    return {**bars, "height": max(80, 26 * len(table))}
+
+
+def _layer(rows: pd.DataFrame, mark: Mapping[str, Any], **encoding: Any) -> Spec:
+    """One mark for every row."""
+    fields = {part["field"] for each in encoding.values() for part in _parts(each)}
+    kept = rows[[name for name in rows.columns if name in fields]].astype(object)
+    values = kept.where(kept.notna(), None).to_dict("records")
+    return {"data": {"values": values}, "mark": dict(mark), "encoding": encoding}
+
+
+def _parts(encoding: Any) -> list[Mapping[str, Any]]:
+    return encoding if isinstance(encoding, list) else [encoding]
+
+
+def _tips(*names: str) -> list[dict[str, str]]:
+    """What a pointer that rests on a mark is told."""
+    numbers = {"value", "mean", "low", "high", "n", "step", "seconds", "seconds per clip"}
+    return [
+        {"field": name, "type": "quantitative" if name in numbers else "nominal"} for name in names
+    ]

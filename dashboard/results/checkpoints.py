@@ -142,7 +142,7 @@ def _charts(board: Board, steps: Mapping[str, tuple[str, int]], marked: str) -> 
             with place, st.container(border=True):
                 column = columns[name]
                 st.markdown(f"**{name}** {ARROWS[column.metric.better]}")
-                st.altair_chart(
+                st.vega_lite_chart(
                     steps_chart(tables[name], column, steps[marked], marked), width="stretch"
                 )
                 st.caption(best_words(tables[name], column) or column.metric.summary)

@@ -21,7 +21,17 @@ from sqlalchemy import func, select
 
 from dashboard.results.filters import Filters
 from eval.catalog import MEASURES
-from eval.leaderboard import TAGS, Board, Comparison, build_board, compare, select_scores
+from eval.leaderboard import (
+    TAGS,
+    Board,
+    Comparison,
+    PreparedScores,
+    build_board,
+    compare,
+    prepare_scores,
+    rows_asked_for,
+    select_scores,
+)
 from eval.leaderboard.scores import tag_values
 from eval.measure import Metric
 from eval.published import published_scores
@@ -174,9 +184,9 @@ def board_of(
     Raises:
         InputError: Nothing fits the filters, or the baseline has no scores.
     """
-    table = narrowed(scores_at(_workspace, state, view.snapshot), view.filters)
+    chosen = narrowed_rows(prepared_at(_workspace, state, view.snapshot), view.filters)
     return build_board(
-        table, METRICS, baseline=view.baseline, descriptions=spec_descriptions(_workspace.database),
+        chosen, METRICS, baseline=view.baseline, descriptions=spec_descriptions(_workspace.database),
         tags=tags,
     )  # fmt: skip
 
@@ -192,11 +202,35 @@ def comparison_of(
         InputError: They have nothing in common that compares.
     """
     filters = replace(view.filters, systems=(), published=())
-    table = narrowed(scores_at(_workspace, state, view.snapshot), filters)
+    chosen = narrowed_rows(prepared_at(_workspace, state, view.snapshot), filters)
     return compare(
-        table, first, second, METRICS, descriptions=spec_descriptions(_workspace.database),
+        chosen, first, second, METRICS, descriptions=spec_descriptions(_workspace.database),
         thresholds=dict(thresholds),
     )  # fmt: skip
+
+
+@st.cache_resource(max_entries=_KEPT_TABLES, show_spinner=False)
+def prepared_at(_workspace: Workspace, state: StoreState, snapshot: int | None) -> PreparedScores:
+    """The scores made ready for boards; shared by all visitors.
+
+    Raises:
+        InputError: There are none, or they are unfit.
+    """
+    return prepare_scores(scores_at(_workspace, state, snapshot))
+
+
+def narrowed_rows(scores: PreparedScores, filters: Filters) -> PreparedScores:
+    """Apply filters to prepared scores: the same rows as `narrowed` keeps, without copying any.
+
+    Raises:
+        InputError: Nothing fits.
+    """
+    keep = rows_asked_for(scores.table, **filters.selection())
+    if not filters.metrics:
+        kept = keep & ~scores.table["metric"].isin(FILE_FACTS).to_numpy(dtype=bool)
+        keep = kept if kept.any() else keep
+    chosen = scores.narrow(keep)
+    return chosen.beside(published_scores(filters.published)) if filters.published else chosen
 
 
 def narrowed(table: pd.DataFrame, filters: Filters) -> pd.DataFrame:

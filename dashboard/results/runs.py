@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-import altair as alt
 import pandas as pd
 import streamlit as st
 
+from dashboard.results.charts import stages_chart
 from dashboard.results.data import StoreState, store_state
 from dashboard.results.opening import open_page
 from dashboard.results.progress import (
@@ -152,12 +152,7 @@ def _times(found: list[Run]) -> None:
     if table.empty:
         st.caption("No run has finished yet; its times are known at its end.")
         return
-    chart = alt.Chart(table).mark_bar().encode(
-        x=alt.X("seconds:Q", title="seconds, all runs below together"),
-        y=alt.Y("stage:N", sort="-x", title=None, axis=alt.Axis(labelLimit=200)),
-        tooltip=["stage", "seconds", "seconds per clip"],
-    )  # fmt: skip
-    st.altair_chart(chart.properties(height=max(80, 26 * len(table))), width="stretch")
+    st.vega_lite_chart(stages_chart(table), width="stretch")
     st.dataframe(table, hide_index=True, width="stretch")
 
 

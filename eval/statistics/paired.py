@@ -35,9 +35,11 @@ FLIPS: Final = 9_999
 _FLIPS_PER_TEST: Final = 40
 """Random flips per test of a family: Holm's smallest p can then still reach 1/40."""
 
-_CHUNK: Final = 4_000_000
+_CHUNK: Final = 250_000
+"""Sums held at once: 2 MB, which stay in the processor's cache."""
+
 _ROUND: Final = 1_000
-"""Patterns drawn per generator; a multiple of 8."""
+"""Patterns drawn per generator and counted at once; a multiple of 8."""
 
 _TIE: Final = 1e-12
 
@@ -125,10 +127,9 @@ def sign_flip_p_values(
             by_length[column.size].append(index)
         elif column.size > EXACT_CASES:
             long.append(index)
-    for size, indices in by_length.items():
+    for indices in by_length.values():
         block = _padded([columns[index] for index in indices])
-        p_values = _as_extreme(block, _all_signs(size)) / 2 ** (size - 1)
-        for index, p in zip(indices, p_values, strict=True):
+        for index, p in zip(indices, _exact_p_values(block), strict=True):
             found[index] = float(p)
     if long:
         block = _padded([columns[index] for index in long])
@@ -159,15 +160,20 @@ def _as_extreme(block: Array, signs: Array) -> Array:
     return counts
 
 
-def _all_signs(size: int) -> Array:
-    """Return the (2 ** (size - 1), size) sign patterns that start with +1.
+def _exact_p_values(block: Array) -> Array:
+    """Return p per column of (n, k) from all sign patterns that start with +1.
 
     The others are their mirror images and have the same distance from zero.
     """
-    patterns = np.arange(2 ** (size - 1))[:, None] >> np.arange(size - 1)
-    signs = np.ones((2 ** (size - 1), size))
-    signs[:, 1:] -= 2.0 * (patterns & 1)
-    return signs
+    size = block.shape[0]
+    total = 2 ** (size - 1)
+    counts = np.zeros(block.shape[1])
+    for start in range(0, total, _ROUND):
+        patterns = np.arange(start, min(start + _ROUND, total))[:, None] >> np.arange(size - 1)
+        signs = np.ones((patterns.shape[0], size))
+        signs[:, 1:] -= 2.0 * (patterns & 1)
+        counts += _as_extreme(block, signs)
+    return counts / total
 
 
 def _random_p_values(block: Array, flips: int, seed: int) -> Array:
