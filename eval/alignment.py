@@ -11,7 +11,6 @@ from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 INTRODUCTION: Final = (
     "These pictures are frames of one video, in order. Look at them and answer one question about "
@@ -161,6 +160,8 @@ def judge_agreement(
     Raises:
         ValueError: The lengths differ or fewer than three clips have both.
     """
+    from scipy.stats import kendalltau  # 45 MB that boards and pages never need
+
     judge, people = np.asarray(judge, np.float64), np.asarray(people, np.float64)
     if judge.shape != people.shape:
         raise ValueError(f"{len(judge)} scores of the judge for {len(people)} ratings of people")
@@ -173,7 +174,7 @@ def judge_agreement(
     return Agreement(
         count=len(judge),
         spearman=_spearman(judge, people),
-        kendall=float(stats.kendalltau(judge, people).statistic)
+        kendall=float(kendalltau(judge, people).statistic)
         if _varies(judge, people)
         else float("nan"),
         kappa=weighted_kappa(judge, people),
@@ -207,11 +208,13 @@ def ordered_alike(judge: Floats, people: Floats) -> float:
 
 
 def _spearman(judge: Floats, people: Floats) -> float:
+    from scipy.stats import rankdata
+
     if not _varies(judge, people):
         return float("nan")
     # The correlation of the ranks; scipy's own function also tests it, which costs most of a
     # bootstrap.
-    return float(np.corrcoef(stats.rankdata(judge), stats.rankdata(people))[0, 1])
+    return float(np.corrcoef(rankdata(judge), rankdata(people))[0, 1])
 
 
 def _varies(*sides: Floats) -> bool:

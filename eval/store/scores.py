@@ -176,7 +176,7 @@ def score_table(workspace: Workspace, *, up_to: int | None = None) -> pd.DataFra
     query = (
         select(
             scores.c.id.label("score_id"), clips.c.id.label("clip_id"), clips.c.system, clips.c.suite,
-            clips.c.case, clips.c.seed, clips.c.name.label("clip_name"), clips.c.probe,
+            clips.c.case, clips.c.seed, clips.c.name.label("clip_name"),
             scores.c.metric, specs.c.variant, scores.c.fingerprint, scores.c.value, scores.c.reason,
             scores.c.message, scores.c.details, scores.c.series, scores.c.seconds,
             scores.c.made_at.label("created_at"),
@@ -193,19 +193,30 @@ def score_table(workspace: Workspace, *, up_to: int | None = None) -> pd.DataFra
     if up_to is not None:
         query = query.where(scores.c.id <= up_to)
     with workspace.database.read() as connection:
-        rows = [dict(row) for row in connection.execute(query).mappings()]
-    newest = {(row["clip_id"], row["metric"], row["variant"]): row for row in rows}
+        newest = {(row.clip_id, row.metric, row.variant): row for row in connection.execute(query)}
+        # Once per clip: decoded for each of its scores, what was probed takes most of the memory.
+        probed = connection.execute(select(clips.c.id, clips.c.probe).where(~clips.c.replaced))
+        durations = {row.id: row.probe.get("duration_s") for row in probed}
+    rows = list(newest.values())
     systems_by_name, cases_by_key = all_systems(workspace), all_cases(workspace)
-    for row in newest.values():
-        system = systems_by_name[row["system"]]
-        row.update(kind=system.kind, family=system.family, step=system.step)
-        case = cases_by_key.get((row["suite"], row["case"]))
-        tags = (case.record.get("tags") if case else None) or {}
-        row.update(
-            subject=tags.get("subject", ""), mode=tags.get("mode", ""), content=tuple(tags.get("content", ())),
-            language=tags.get("language", ""), duration_s=row.pop("probe").get("duration_s"),
-        )  # fmt: skip
-    table = pd.DataFrame(list(newest.values()), columns=list(COLUMNS))
+    tags_by_key = {key: case.record.get("tags") or {} for key, case in cases_by_key.items()}
+    owners = [systems_by_name[row.system] for row in rows]
+    tags = [tags_by_key.get((row.suite, row.case), {}) for row in rows]
+    made: dict[str, list[Any]] = {
+        "kind": [system.kind for system in owners],
+        "family": [system.family for system in owners],
+        "step": [system.step for system in owners],
+        **{name: [each.get(name, "") for each in tags] for name in ("subject", "mode", "language")},
+        "content": [tuple(each.get("content", ())) for each in tags],
+        "duration_s": [durations[row.clip_id] for row in rows],
+    }
+    stored = {name: place for place, name in enumerate(rows[0]._fields)} if rows else {}
+    table = pd.DataFrame(
+        {
+            name: made[name] if name in made else [row[stored[name]] for row in rows]
+            for name in COLUMNS
+        }
+    )
     # Without a type of its own a column of texts and Nones would hold NaN for None.
-    table["reason"] = pd.Series([row["reason"] for row in newest.values()], dtype="object")
+    table["reason"] = pd.Series([row.reason for row in rows], dtype="object")
     return table.astype({"value": "float64", "duration_s": "float64", "seconds": "float64"})
