@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from eval.ratings.statistics.agreement import krippendorff_alpha
 from eval.ratings.statistics.davidson import (
@@ -281,7 +281,7 @@ def rank_dimension(
         matchups.systems, point.strengths[0], fits.strengths,
         baseline=baseline, level=settings.level, widen=widen,
     )  # fmt: skip
-    half = float(norm.ppf((1 + settings.level) / 2)) * float(fits.position.std(ddof=1)) * widen
+    half = float(ndtri((1 + settings.level) / 2)) * float(fits.position.std(ddof=1)) * widen
     position = float(point.position[0])
     return Ranking(
         dimension=dimension,

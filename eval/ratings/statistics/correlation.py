@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy.stats import kendalltau, rankdata
 
 from eval.ratings.statistics.board import work_votes
 from eval.ratings.statistics.preference import Floats
@@ -116,12 +115,16 @@ def spearman(a: Floats, b: Floats) -> float:
     """Spearman's rho with mid-ranks; nan when either side never varies."""
     if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return float("nan")
+    from scipy.stats import rankdata  # 45 MB that pages without votes never need
+
     return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
 
 
 def _tau(a: Floats, b: Floats) -> float:
     if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return float("nan")
+    from scipy.stats import kendalltau
+
     return float(kendalltau(a, b).statistic)
 
 

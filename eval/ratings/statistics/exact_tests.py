@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import binom
 
 from eval.ratings.statistics.preference import Floats
 
@@ -24,6 +23,8 @@ def sign_test(good: int, bad: int) -> float:
     n = good + bad
     if n == 0:
         return 1.0
+    from scipy.stats import binom  # 45 MB that pages without votes never need
+
     return min(1.0, 2.0 * float(binom.cdf(min(good, bad), n, 0.5)))
 
 
@@ -41,6 +42,8 @@ def trinomial_test(good: int, same: int, bad: int) -> float:
     observed = abs(good - bad)
     if n == 0 or observed == 0:
         return 1.0
+    from scipy.stats import binom
+
     decided = np.arange(n + 1)
     chance = binom.pmf(decided, n, 1 - same / n)
     # |2K - m| >= d  <=>  K <= (m - d)/2 or, by symmetry, K >= (m + d)/2.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from eval.ratings.statistics.preference import Floats
 from joystreamer.errors import InputError
@@ -94,7 +94,7 @@ def minimum_detectable_difference(
     standard_error: float, *, level: float = 0.95, power: float = POWER
 ) -> float:
     """Smallest true net preference that a two-sided test finds with the given chance, in [0, inf)."""
-    return float(norm.ppf((1 + level) / 2) + norm.ppf(power)) * standard_error
+    return float(ndtri((1 + level) / 2) + ndtri(power)) * standard_error
 
 
 def cases_needed(
@@ -111,7 +111,7 @@ def cases_needed(
         None when no number of cases is enough because the raters' own differences are too large;
         more raters are then the only way.
     """
-    room = (half_width / float(norm.ppf((1 + level) / 2))) ** 2 - parts.raters / raters
+    room = (half_width / float(ndtri((1 + level) / 2))) ** 2 - parts.raters / raters
     if room <= 0:
         return None
     return max(1, math.ceil((parts.cases + parts.votes / per_case) / room - 1e-9))
@@ -133,7 +133,7 @@ def votes_still_needed(
     Returns:
         0 when it is narrow enough already; None when even every rater on every case would not do.
     """
-    room = (half_width / float(norm.ppf((1 + level) / 2))) ** 2
+    room = (half_width / float(ndtri((1 + level) / 2))) ** 2
     room -= parts.cases / cases + parts.raters / raters
     if room <= 0:
         return 0 if room == 0 and parts.votes == 0 else None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from eval.ratings.outcomes import OUTCOMES, SAME
 from joystreamer.errors import InputError
@@ -195,7 +195,7 @@ def closed_form_log_ratio_variance(counts: Counts) -> float:
 def closed_form_ratio_interval(counts: Counts, *, level: float = 0.95) -> Interval:
     """Interval of (G+S)/(B+S) on the log scale for independent votes (one label per case)."""
     centre = math.log((counts.good + counts.same) / (counts.bad + counts.same))
-    half = float(norm.ppf((1 + level) / 2)) * math.sqrt(closed_form_log_ratio_variance(counts))
+    half = float(ndtri((1 + level) / 2)) * math.sqrt(closed_form_log_ratio_variance(counts))
     return Interval(low=math.exp(centre - half), high=math.exp(centre + half), level=level)
 
 
@@ -203,7 +203,7 @@ def wilson_interval(successes: float, n: float, *, level: float = 0.95) -> Inter
     """Wilson score interval of a single share of independent trials (Wilson 1927)."""
     if n <= 0:
         raise InputError("a share of 0 trials has no interval; collect at least one answer first")
-    z = float(norm.ppf((1 + level) / 2))
+    z = float(ndtri((1 + level) / 2))
     share = successes / n
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))

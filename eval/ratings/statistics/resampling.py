@@ -19,8 +19,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm
-from scipy.stats import t as student
+from scipy.special import ndtr, ndtri, stdtrit
 
 from eval.ratings.outcomes import OUTCOMES
 from eval.ratings.statistics.preference import Floats, Integers, Interval
@@ -225,7 +224,7 @@ def widening(votes: Ballots, *, scope: Scope, level: float = 0.95) -> Floats:
         Shape (n_cells,), at least 1; nan where a cell has fewer than two raters (or, with new cases,
         fewer than two cases).
     """
-    z = float(norm.ppf((1 + level) / 2))
+    z = float(ndtri((1 + level) / 2))
     factors = np.full(votes.n_cells, np.nan)
     for cell in range(votes.n_cells):
         mine = votes.cells == cell
@@ -238,7 +237,7 @@ def widening(votes: Ballots, *, scope: Scope, level: float = 0.95) -> Floats:
         if raters < 2 or (scope == "cases_like_these" and cases < 2):
             continue
         if scope == "these_cases":
-            factors[cell] = float(student.ppf((1 + level) / 2, raters - 1)) / z
+            factors[cell] = float(stdtrit(raters - 1, (1 + level) / 2)) / z
             continue
         residual = y - y.mean()
         by_case = float(np.sum(np.bincount(case, residual) ** 2))
@@ -249,7 +248,7 @@ def widening(votes: Ballots, *, scope: Scope, level: float = 0.95) -> Floats:
             continue
         freedom = whole**2 / (by_case**2 / (cases - 1) + by_rater**2 / (raters - 1))
         grown = by_case * cases / (cases - 1) + by_rater * raters / (raters - 1)
-        factors[cell] = float(student.ppf((1 + level) / 2, freedom)) / z * np.sqrt(grown / whole)
+        factors[cell] = float(stdtrit(freedom, (1 + level) / 2)) / z * np.sqrt(grown / whole)
     return factors
 
 
@@ -272,7 +271,7 @@ def percentile_interval(
     usable = draws[~np.isnan(draws)]
     if usable.size * 2 < draws.size or usable.size == 0 or np.isnan(widen):
         return None
-    tail = float(norm.sf(float(norm.ppf((1 + level) / 2)) * widen))
+    tail = float(ndtr(-float(ndtri((1 + level) / 2)) * widen))
     low, high = np.quantile(usable, [tail, 1 - tail])
     return Interval(low=float(low), high=float(high), level=level)
 
@@ -289,4 +288,4 @@ def resampled_p_value(estimate: float, draws: Floats, *, widen: float = 1.0) -> 
     spread = float(usable.std(ddof=1)) if usable.size > 1 else 0.0
     if spread <= STILL or np.isnan(widen):
         return float("nan")
-    return float(2 * norm.sf(abs(estimate) / (spread * widen)))
+    return float(2 * ndtr(-abs(estimate) / (spread * widen)))
