@@ -82,6 +82,8 @@ class TruthRenderer:
 
     def render(self, case: Case, out: Path, seed: int) -> str:  # noqa: ARG002  # nothing is drawn by lot
         """Draw the clip, then its report."""
+        for orphan in out.parent.glob(f".{out.stem}.{'[0-9a-f]' * 12}.part.mp4"):
+            orphan.unlink(missing_ok=True)  # of a process that was killed at this clip
         try:
             scene, sound = scene_of(case)
             frames = (frame for chunk in stream(scene, self._side) for frame in chunk)
