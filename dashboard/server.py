@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +21,9 @@ from dashboard.guard import Guard
 from dashboard.pages import PAGES
 from dashboard.results.clips import ROUTES as CLIPS
 from joystreamer.errors import JoyStreamerError
+
+_ARENA_MAX: Final = -8
+"""M_ARENA_MAX of glibc's malloc.h."""
 
 PAGES_SCRIPT: Final = Path(__file__).with_name("app.py")
 
@@ -73,4 +78,16 @@ def build_app() -> st.App:
 
 def serve(address: str, port: int) -> None:
     """Serve until stopped."""
+    share_arenas()
     build_app().run(config={**SETTINGS, "server.address": address, "server.port": port})
+
+
+def share_arenas() -> None:
+    """Let all threads take memory from two pools.
+
+    Every visitor's page runs in a thread of its own, and the C library otherwise gives each its own pool,
+    which keeps what a page once needed. Where the library is another one, nothing is done.
+    """
+    setting = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    if setting is not None:
+        setting(_ARENA_MAX, 2)
