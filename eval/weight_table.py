@@ -1,9 +1,9 @@
 """The table of network weights: what each file is, where it comes from, and how it is recognised.
 
-Weights belong to their authors and are never shipped. A file is recognised by size and sha256, not
-by name or place. Where no public digest was found, `sha256` is None: the first file of that name is
-then pinned on this machine when it is first used, and `weights verify` says so. This file opens
-nothing.
+Weights belong to their authors and are not shipped, but for one small network of our own. A file is
+recognised by size and sha256, not by name or place. Where no public digest was found, `sha256` is None:
+the first file of that name is then pinned on this machine when it is first used, and `weights verify`
+says so. This file opens nothing.
 """
 
 from dataclasses import dataclass
@@ -97,6 +97,16 @@ WEIGHTS: Final[tuple[Weights, ...]] = (
         licence="not stated by the authors (code: MIT)",
         source="github.com/joonson/syncnet_python",
         needed_by=_SYNC,
+    ),
+    Weights(
+        name="puppet-syncnet",
+        file="puppet_syncnet.safetensors",
+        url="",
+        sha256="27a370033c46ed5313e16040f0ce6d87cdd667f8b1e1ed9d4ec8f73e24721548",
+        size=913_104,
+        licence="Apache-2.0",
+        source="this project: it lies in eval/shipped, made by benchmarks.puppet.sync_training",
+        needed_by=("sync/puppet",),
     ),
     Weights(
         name="hand-landmarker",

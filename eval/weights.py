@@ -23,6 +23,9 @@ from joystreamer.errors import InputError, MissingWeights
 FOLDER_VARIABLE: Final = "JOYSTREAMER_WEIGHTS"
 """Environment variable with folders of weights, separated like PATH, searched with subfolders."""
 
+SHIPPED: Final = Path(__file__).parent / "shipped"
+"""The project's own weights, which come with it; searched last, and recognised by digest like any other."""
+
 MISSING: Final = "missing"
 """Stands for the digest of weights that are not on this machine."""
 
@@ -203,7 +206,7 @@ class WeightFolder:
         return None
 
     def _candidates(self, row: Weights) -> Iterator[Path]:
-        for folder in self.folders:
+        for folder in (*self.folders, SHIPPED):
             for path in _files(folder):
                 if path.name.endswith(".part"):
                     continue

@@ -69,7 +69,7 @@ def crops(count: int) -> np.ndarray:
 def test_rows_are_what_the_table_says() -> None:
     assert [row.spec for row in SYNC if row.default] == ["sync/clean"]
     assert {row.variant for row in SYNC if row.unverified} == {"joonson", "latentsync"}
-    digests = dict.fromkeys(("syncnet-v2", "s3fd"), "0" * 64)
+    digests = dict.fromkeys(("syncnet-v2", "s3fd", "puppet-syncnet"), "0" * 64)
     assert len({row.fingerprint(digests) for row in SYNC}) == len(SYNC)
     (clean,) = (row for row in SYNC if row.variant == "clean")
     assert clean.rate == 25.0
@@ -270,5 +270,5 @@ def test_mocha_gives_reasons_where_its_model_gives_zeros(
 
 
 def test_parameters_hold_every_rule() -> None:
-    for row, rules in zip(SYNC[2:], (MOCHA, JOONSON, LATENTSYNC), strict=True):
+    for row, rules in zip(SYNC[2:5], (MOCHA, JOONSON, LATENTSYNC), strict=True):
         assert asdict(rules).items() <= dict(row.parameters).items()

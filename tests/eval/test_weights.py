@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from eval.weight_table import WEIGHTS, Weights
-from eval.weights import WeightFolder, file_digest, weight_folders
+from eval.weights import SHIPPED, WeightFolder, file_digest, weight_folders
 from eval.weights_cli import weights
 from joystreamer.errors import InputError, MissingWeights
 
@@ -197,7 +197,13 @@ def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     listed = run(weights, ["list"])
     assert listed.exit_code == 0
     assert "syncnet-v2" in listed.output
-    assert run(weights, ["verify"]).output.count("missing") == len(WEIGHTS)
+    verified = run(weights, ["verify"]).output
+    own = [entry.name for entry in WEIGHTS if (SHIPPED / entry.file).is_file()]
+    assert own == ["puppet-syncnet"]
+    assert verified.count("missing") == len(WEIGHTS) - len(own)
+    assert "puppet_syncnet.safetensors is puppet-syncnet: its sha256 is" in " ".join(
+        verified.split()
+    )
     wrong = run(weights, ["fetch", "nothing-like-it"])
     assert wrong.exit_code == 2
     assert "no weights are called 'nothing-like-it'" in wrong.output
