@@ -69,9 +69,9 @@ def compare(tmp_path: Path, arguments: list[str], stops: tuple[int, ...], clips:
     said = last.communicate(timeout=PATIENCE_S)[0].decode()
     assert last.returncode == 0, said
     assert f"{clips} clips of 2 systems, 0 failed" in said
-    both = [table_of(space, arguments, "puppet") for space in (alone, killed)]
-    assert both[0].value.notna().any()
-    pd.testing.assert_frame_equal(*both)
+    left_alone, was_killed = (table_of(space, arguments, "puppet") for space in (alone, killed))
+    assert left_alone.value.notna().any()
+    pd.testing.assert_frame_equal(left_alone, was_killed)
     names = {path.relative_to(alone) for path in alone.glob("runs/*/*/*.mp4")}
     assert len(names) == clips
     assert names == {path.relative_to(killed) for path in killed.glob("runs/*/*/*.mp4")}
