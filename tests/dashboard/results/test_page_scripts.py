@@ -26,6 +26,6 @@ def test_a_stranger_sees_a_refusal_and_nothing_else(tmp_path: Path, script: str)
 
 def test_every_page_of_results_is_in_the_navigation():
     assert {Path(script).stem for script in SCRIPTS} == {
-        "leaderboard", "compare", "cases", "checkpoints", "runs",
+        "leaderboard", "compare", "cases", "checkpoints", "human", "runs",
     }  # fmt: skip
     assert {page.action for page in PAGES if page.script in SCRIPTS} == {"see_results"}
