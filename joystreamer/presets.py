@@ -29,11 +29,14 @@ from joystreamer.samplers import make_scheduler
 TINY_VOCABULARY = (
     "the a an and of in on at to with is are her his their she he they it person man woman girl boy "
     "puppet doll cat dog talks speaks sings smiles looks walks turns waves raises lifts moves jumps "
-    "nods hand hands head arm arms left right up down camera zooms pans in out background room park "
+    "nods stands still stays place goes appears falls gets blushes closer face night puppets two three "
+    "hand hands head arm arms left right up down camera zooms pans in out background room park "
     "street red green blue yellow white black then while slowly quickly cup book ball hat light dark"
 )
 """Whole words of the tiny tokenizer; everything else is spelled in characters."""
 
+TINY_TEXT_POSITIONS = 256
+"""Half of Wan's: room for its negative prompt, which the tiny tokenizer spells in 243 tokens."""
 TINY_TEXT_DIM, TINY_AUDIO_DIM, TINY_AUDIO_LAYERS = 32, 32, 4
 
 
@@ -168,7 +171,7 @@ def tiny_vocabulary() -> list[tuple[str, float]]:
 
 def tiny_tokenizer() -> T5Tokenizer:
     """A unigram tokenizer of UMT5's class, made in code without any file or network."""
-    return T5Tokenizer(vocab=tiny_vocabulary(), extra_ids=0)
+    return T5Tokenizer(vocab=tiny_vocabulary(), extra_ids=0, model_max_length=TINY_TEXT_POSITIONS)
 
 
 def tiny_transformer(**changes: Any) -> JoyStreamerTransformer3DModel:

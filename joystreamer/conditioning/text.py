@@ -18,6 +18,11 @@ MOST_TOKENS = 512
 """Text positions that Wan's networks were trained with."""
 
 
+def text_positions(tokenizer: Any) -> int:
+    """Text positions that a network sees: its tokenizer's own limit, at most 512."""
+    return min(MOST_TOKENS, int(tokenizer.model_max_length))
+
+
 def clean_prompt(prompt: str) -> str:
     """Prompt with broken encodings mended and runs of white space as one space."""
     return re.sub(r"\s+", " ", ftfy.fix_text(prompt)).strip()
@@ -36,23 +41,25 @@ def encode_prompts(
         device: Where the encoder runs.
 
     Returns:
-        (prompts, 512, channels) in the encoder's precision, zero beyond each prompt's length.
+        (prompts, positions, channels) in the encoder's precision, zero beyond each prompt's length;
+        512 positions, or as many as the tokenizer allows if that is less.
 
     Raises:
-        InputError: A prompt has more than 512 tokens.
+        InputError: A prompt has more tokens than positions.
     """
+    positions = text_positions(tokenizer)
     cleaned = [clean_prompt(prompt) for prompt in prompts]
     encoded = [tokenizer(text, add_special_tokens=True)["input_ids"] for text in cleaned]
     for text, ids in zip(cleaned, encoded, strict=True):
-        if len(ids) > MOST_TOKENS:
+        if len(ids) > positions:
             raise InputError(
                 f"the prompt beginning {text[:40]!r} has {len(text.split())} words "
-                f"({len(ids)} tokens); at most {MOST_TOKENS} tokens fit, so shorten it"
+                f"({len(ids)} tokens); at most {positions} tokens fit, so shorten it"
             )
     states = []
     for ids in encoded:
         tokens = torch.tensor([ids], device=device)
         hidden = encoder(tokens, attention_mask=torch.ones_like(tokens)).last_hidden_state[0]
-        padding = hidden.new_zeros(MOST_TOKENS - len(ids), hidden.shape[-1])
+        padding = hidden.new_zeros(positions - len(ids), hidden.shape[-1])
         states.append(torch.cat([hidden, padding]))
     return torch.stack(states)

@@ -26,14 +26,19 @@ class CodecOptions:
         curriculum: Pairs (share of all updates done, frames per clip), rising; frames are one more
             than a multiple of four. Longer clips keep colours flat beyond the trained length.
         updates: Updates of the whole run, which the shares refer to.
+        frames_per_clip: Frames per clip that an update aims at: of short stretches, several are
+            taken from every clip, so that single frames are not wasted on a small batch.
         region_weight: Weight of the loss on frame differences inside the region; 0 for none.
+        region_error_weight: Weight of the absolute error inside the region.
         divergence_weight: Weight of the Kullback-Leibler divergence to a standard normal.
         rates: Of the optimiser.
     """
 
-    curriculum: tuple[tuple[float, int], ...] = ((0.0, 1), (0.35, 9), (0.75, 17))
+    curriculum: tuple[tuple[float, int], ...] = ((0.0, 1), (0.25, 9), (0.7, 17))
     updates: int
+    frames_per_clip: int = 4
     region_weight: float = 12.0
+    region_error_weight: float = 1.0
     divergence_weight: float = 1e-6
     rates: Rates = field(default_factory=lambda: Rates(rate=2e-3, weight_decay=0.0))
 
@@ -99,7 +104,11 @@ def region_mask(boxes: Tensor, height: int, width: int) -> Tensor:
 
 
 def codec_loss(
-    decoded: Tensor, pixels: Tensor, region: Tensor, region_weight: float
+    decoded: Tensor,
+    pixels: Tensor,
+    region: Tensor,
+    region_weight: float,
+    region_error_weight: float = 0.0,
 ) -> tuple[Tensor, dict[str, float]]:
     """Return the reconstruction loss and its parts.
 
@@ -108,11 +117,16 @@ def codec_loss(
         pixels: The same shape, in -1..1.
         region: (B, 1, T, H, W), 1 inside.
         region_weight: Weight of the frame differences inside the region.
+        region_error_weight: Weight of the absolute error inside it.
     """
     decoded, pixels = decoded.float(), pixels.float()
     absolute, square = F.l1_loss(decoded, pixels), F.mse_loss(decoded, pixels)
     total = absolute + square
     parts = {"psnr": float(-10 * torch.log10(square.detach() / 4 + 1e-12))}
+    if region_error_weight:
+        wide = region.expand_as(pixels)
+        error = ((decoded - pixels).abs() * wide).sum() / wide.sum().clamp(min=1.0)
+        total = total + region_error_weight * error
     if region_weight and decoded.shape[2] > 1:
         change = (decoded[:, :, 1:] - decoded[:, :, :-1]) - (pixels[:, :, 1:] - pixels[:, :, :-1])
         both = torch.maximum(region[:, :, 1:], region[:, :, :-1]).expand_as(change)
@@ -160,29 +174,41 @@ class CodecTask:
         pixels, boxes = self._cut(batch, draws)
         latent_frames = (self.frames - 1) // 4 + 1
         shape = (len(pixels), 16, latent_frames, pixels.shape[3] // 8, pixels.shape[4] // 8)
-        noise = torch.stack([torch.randn(shape[1:], generator=g) for g in draws.samples])
+        pieces = self._pieces()
+        noise = torch.cat([torch.randn((pieces, *shape[1:]), generator=g) for g in draws.samples])
         decoded, mean, log_variance = self.wrapped(pixels, noise.to(pixels.device))
         region = region_mask(boxes, pixels.shape[3], pixels.shape[4])
-        total, parts = codec_loss(decoded, pixels, region, self.options.region_weight)
+        options = self.options
+        total, parts = codec_loss(
+            decoded, pixels, region, options.region_weight, options.region_error_weight
+        )
         divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).mean()
-        return total + self.options.divergence_weight * divergence, parts
+        return total + options.divergence_weight * divergence, parts
 
     def report(self, total: Callable[[Tensor], Tensor]) -> Mapping[str, float]:  # noqa: ARG002
         """Nothing beyond the loss."""
         return {}
 
+    def _pieces(self) -> int:
+        """Stretches taken from every clip."""
+        return max(1, self.options.frames_per_clip // self.frames)
+
     def _cut(self, batch: Batch, draws: Draws) -> tuple[Tensor, Tensor]:
-        """A random stretch per sample: pixels (B, 3, T, H, W) in -1..1, boxes (B, T, 4)."""
+        """Random stretches of every sample: pixels (N, 3, T, H, W) in -1..1, boxes (N, T, 4)."""
         frames, boxes = batch["frames"], batch["regions"]
         spare = frames.shape[1] - self.frames
         if spare < 0:
             raise InputError(
                 f"clips of {frames.shape[1]} frames came; the curriculum asks for {self.frames}"
             )
-        starts = [int(torch.randint(spare + 1, (1,), generator=g)) for g in draws.samples]
-        cut = [frames[i, s : s + self.frames] for i, s in enumerate(starts)]
+        starts = [
+            (i, int(s))
+            for i, g in enumerate(draws.samples)
+            for s in torch.randint(spare + 1, (self._pieces(),), generator=g)
+        ]
+        cut = [frames[i, s : s + self.frames] for i, s in starts]
         pixels = torch.stack(cut).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
-        return pixels, torch.stack([boxes[i, s : s + self.frames] for i, s in enumerate(starts)])
+        return pixels, torch.stack([boxes[i, s : s + self.frames] for i, s in starts])
 
 
 @torch.no_grad()

@@ -28,7 +28,7 @@ from joystreamer.conditioning.audio import (
     prepare_track,
 )
 from joystreamer.conditioning.picture import choose_size, fit_image
-from joystreamer.conditioning.text import MOST_TOKENS, clean_prompt, encode_prompts
+from joystreamer.conditioning.text import clean_prompt, encode_prompts, text_positions
 from joystreamer.errors import InputError
 from joystreamer.media.audio import read_audio
 from joystreamer.media.resampling import resample_frames
@@ -40,8 +40,9 @@ from joystreamer.training.pretraining import SPEECH_CONTEXT
 from joystreamer.training.shards import ShardWriter
 
 FRAMES = ("frames", "regions")
-LATENTS = ("latents", "motion", "reference", "image_condition", "reference_condition")
-CACHE_FORMAT = 1
+LATENTS = ("latents", "motion", "reference")
+CONDITIONS = ("image_condition", "reference_condition")
+CACHE_FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,27 +50,30 @@ class CacheOptions:
     """What is stored for each window.
 
     Attributes:
-        contents: Groups of parts: `frames` (pixels, for a codec), `latents`, `text` and `audio`
-            (states of pretrained encoders), `text_ids` and `speech` (inputs of encoders that train).
+        contents: Groups of parts: `frames` (pixels, for a codec), `latents`, `conditions` (of an
+            image-to-video teacher), `text` and `audio` (states of pretrained encoders), `text_ids`
+            and `speech` (inputs of encoders that train).
         area: Pixels per frame aimed at; each clip keeps its shape among the allowed sizes.
         multiple: Sides are multiples of this many pixels.
         stride: Frames between windows of one clip.
         precision: Of stored states and latents: float16, bfloat16 or float32.
         per_shard: Windows per shard.
+        negative_prompt: What guidance turns away from; its states are kept beside the clips.
         layout: Lengths of a window.
     """
 
-    contents: tuple[str, ...] = ("latents", "text", "audio")
+    contents: tuple[str, ...] = ("latents", "conditions", "text", "audio")
     area: int = 480 * 832
     multiple: int = 32
     stride: int = 76
     precision: str = "bfloat16"
     per_shard: int = 32
+    negative_prompt: str = NEGATIVE_PROMPT
     layout: SegmentLayout = field(default_factory=SegmentLayout)
 
     def __post_init__(self) -> None:
         """Refuse unknown groups."""
-        known = ("frames", "latents", "text", "text_ids", "audio", "speech")
+        known = ("frames", "latents", "conditions", "text", "text_ids", "audio", "speech")
         unknown = sorted(set(self.contents) - set(known))
         if unknown:
             raise InputError(
@@ -191,8 +195,11 @@ def encode_window(window: Window, options: CacheOptions, encoders: Encoders) -> 
     if "frames" in options.contents:
         parts["frames"] = torch.from_numpy(window.frames.copy())
         parts["regions"] = torch.tensor(window.boxes or [(0.0, 0.0, 0.0, 0.0)] * options.frames)
+    pixels = torch.from_numpy(window.frames.copy()).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
     if "latents" in options.contents:
-        parts.update(_encode_latents(window.frames, layout, encoders.vae, options.dtype))
+        parts.update(_encode_latents(pixels, layout, encoders.vae, options.dtype))
+    if "conditions" in options.contents:
+        parts.update(_encode_conditions(pixels, layout, encoders.vae, options.dtype))
     if "text" in options.contents:
         states = _text_states(encoders, [window.caption])
         parts["text"] = states[0].to(options.dtype)
@@ -209,9 +216,10 @@ def encode_window(window: Window, options: CacheOptions, encoders: Encoders) -> 
 
 
 def tokenize(tokenizer: Any, caption: str) -> tuple[Tensor, Tensor]:
-    """Return a caption's token ids and their mask, both (512,) int64."""
-    ids = tokenizer(clean_prompt(caption), add_special_tokens=True)["input_ids"][:MOST_TOKENS]
-    padded, mask = torch.zeros(2, MOST_TOKENS, dtype=torch.int64)
+    """Return a caption's token ids and their mask, both (positions,) int64."""
+    positions = text_positions(tokenizer)
+    ids = tokenizer(clean_prompt(caption), add_special_tokens=True)["input_ids"][:positions]
+    padded, mask = torch.zeros(2, positions, dtype=torch.int64)
     padded[: len(ids)] = torch.tensor(ids)
     mask[: len(ids)] = 1
     return padded, mask
@@ -230,24 +238,28 @@ def encode_frames(vae: Any, pixels: Tensor) -> Tensor:
 
 
 def _encode_latents(
-    frames: NDArray[np.uint8], layout: SegmentLayout, vae: Any, dtype: torch.dtype
+    pixels: Tensor, layout: SegmentLayout, vae: Any, dtype: torch.dtype
 ) -> dict[str, Tensor]:
-    pixels = torch.from_numpy(frames.copy()).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
     last = layout.motion_frames + layout.usable_frames
     together = encode_frames(vae, pixels[:, :, :last])
-    zeros = torch.zeros_like(pixels[:, :, : layout.usable_frames])
-
-    def anchored(index: int) -> Tensor:
-        return encode_frames(vae, torch.cat([pixels[:, :, index][:, :, None], zeros], dim=2))
-
     parts = {
         "motion": together[:, :, : layout.motion_latents],
         "latents": together[:, :, layout.motion_latents :],
         "reference": encode_frames(vae, pixels[:, :, -1:]),
-        "image_condition": anchored(layout.motion_frames - 1),
-        "reference_condition": anchored(-1),
     }
     return {name: value[0].to(dtype) for name, value in parts.items()}
+
+
+def _encode_conditions(
+    pixels: Tensor, layout: SegmentLayout, vae: Any, dtype: torch.dtype
+) -> dict[str, Tensor]:
+    """The image-to-video teacher's: one frame, then empty ones."""
+    zeros = torch.zeros_like(pixels[:, :, : layout.usable_frames])
+    found = {}
+    for name, index in (("image_condition", layout.motion_frames - 1), ("reference_condition", -1)):
+        anchored = torch.cat([pixels[:, :, index][:, :, None], zeros], dim=2)
+        found[name] = encode_frames(vae, anchored)[0].to(dtype)
+    return found
 
 
 def _cut_speech(track_: NDArray[np.float32], first: int, layout: SegmentLayout) -> Tensor:
@@ -267,7 +279,7 @@ def _constants(options: CacheOptions, encoders: Encoders) -> dict[str, Tensor]:
     """The empty and the negative prompt in the form that the stage needs."""
     found: dict[str, Tensor] = {}
     if "text" in options.contents:
-        states = _text_states(encoders, ["", NEGATIVE_PROMPT])
+        states = _text_states(encoders, ["", options.negative_prompt])
         found["empty_text"], found["negative_text"] = states[:1].clone(), states[1:].clone()
     if "text_ids" in options.contents:
         ids, mask = tokenize(encoders.tokenizer, "")

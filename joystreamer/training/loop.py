@@ -57,6 +57,7 @@ class LoopOptions:
         precision: `no` (float32), `bf16` or `fp16` arithmetic; masters stay in float32.
         clip: Largest gradient norm.
         rate_warmup: Updates over which learning rates rise linearly from zero.
+        rate_end: Share of the learning rate that is left at the last update; it falls as a cosine.
         ema_decay: Weight of the past in the moving average; 0 for none.
         ema_start: Steps of a network before its average begins.
         sharded: Shard with torch where accelerate's configuration does not.
@@ -74,6 +75,7 @@ class LoopOptions:
     precision: str = "no"
     clip: float = 10.0
     rate_warmup: int = 0
+    rate_end: float = 1.0
     ema_decay: float = 0.0
     ema_start: int = 0
     sharded: bool = False
@@ -94,6 +96,19 @@ class LoopOptions:
             raise InputError(f"ema_decay is {self.ema_decay}; give a number from 0 to below 1")
         if self.precision not in ("no", "bf16", "fp16"):
             raise InputError(f"precision is {self.precision!r}; choose one of no, bf16, fp16")
+        if not 0.0 <= self.rate_end <= 1.0:
+            raise InputError(f"rate_end is {self.rate_end}; give a share from 0 to 1")
+
+    def rate_factor(self, done: int, steps: int) -> float:
+        """Return what the learning rate is multiplied by.
+
+        Args:
+            done: Updates of the run so far.
+            steps: Steps of the role that trains so far.
+        """
+        warm = min(1.0, (steps + 1) / self.rate_warmup) if self.rate_warmup else 1.0
+        fallen = 0.5 - 0.5 * math.cos(math.pi * min(1.0, done / self.updates))
+        return warm * (1.0 - (1.0 - self.rate_end) * fallen)
 
 
 class TrainingLoop:
@@ -265,10 +280,9 @@ class TrainingLoop:
         norm = gradient_norm(parameters, self.options.clip)
         if math.isfinite(norm):
             self.skipped = 0
-            warm = self.options.rate_warmup
             rate = next(t.rates.rate for t in self.task.trained if t.name == phase)
             for group in optimiser.param_groups:
-                group["lr"] = rate * min(1.0, (self.steps[phase] + 1) / warm) if warm else rate
+                group["lr"] = rate * self.options.rate_factor(self.done, self.steps[phase])
             optimiser.step()
             self.steps[phase] += 1
             if phase in self.averages:

@@ -36,6 +36,12 @@ VANILLA_SLOWER = 0.1
 # Student updates of the paper's post-training are not printed; the published 14 B recipes take 600.
 DISTILLATION_CYCLES = 600
 TINY_CYCLES = 150
+TINY_UPDATES = {"foundation": 1200, "text-teacher": 600, "stage-1": 500, "stage-2": 900}
+TINY_FLOW_SHIFT = 2.0
+"""Small latents lose their content at lower noise than large ones, so their levels are warped less."""
+TINY_TAU_SHIFT = 3.0
+TINY_FIRST_SEGMENTS = 0.4
+"""Share of tiny training without history: half of what short clips are made of."""
 
 
 def _flow_interval(expert: Which) -> TauSchedule:
@@ -43,6 +49,11 @@ def _flow_interval(expert: Which) -> TauSchedule:
     low = AVATAR_BOUNDARY if expert == "high" else 0.0
     high = AVATAR_BOUNDARY if expert == "low" else 1000.0
     return TauSchedule(minimum=0.0, maximum=1000.0, low=low, high=high)
+
+
+def _tiny_flow_levels() -> TauSchedule:
+    """Noise levels of flow matching in the tiny stack."""
+    return TauSchedule(shift=TINY_FLOW_SHIFT, minimum=0.0, maximum=1000.0)
 
 
 def _distillation(
@@ -143,18 +154,22 @@ def _tiny_loop(updates: int, **changes: float) -> LoopOptions:
 
 
 def _tiny_cache(*contents: str) -> CacheOptions:
-    return CacheOptions(contents=contents, area=64 * 64, precision="float32", per_shard=64)
+    return CacheOptions(
+        contents=contents, area=64 * 64, precision="float32", per_shard=64, negative_prompt=""
+    )
 
 
 def tiny_codec() -> TrainingPreset:
     """The tiny Wan VAE: minutes on a core; check the mouth before training anything on it."""
-    updates = 2400
+    updates = 1200
     return TrainingPreset(
         name="tiny-codec",
         summary="the tiny stack's Wan VAE, with care for the mouth",
         stage="codec",
         expert="single",
-        loop=_tiny_loop(updates, global_batch=4, micro_batch=4, ema_decay=0.99, ema_start=100),
+        loop=_tiny_loop(
+            updates, global_batch=4, micro_batch=4, ema_decay=0.98, ema_start=100, rate_end=0.05
+        ),
         cache=_tiny_cache("frames"),
         codec=CodecOptions(updates=updates),
     )
@@ -164,27 +179,28 @@ def tiny_pretraining(stage: Stage) -> TrainingPreset:
     """Foundation, text teacher, stage 1 or stage 2 of the tiny stack."""
     rates = Rates(rate=1e-3)
     no_history = ConditionDropout(motion=0.0)
+    some_history = ConditionDropout(motion=TINY_FIRST_SEGMENTS)
     forms = {
         "foundation": PretrainingOptions(
             form="text-to-video", parameters=(FOUNDATION_PARAMETERS,), dropout=no_history,
-            tau=_flow_interval("single"), rates=rates,
+            tau=_tiny_flow_levels(), rates=rates,
         ),
         "text-teacher": PretrainingOptions(
             form="image-to-video", parameters=(FOUNDATION_PARAMETERS,), dropout=no_history,
-            tau=_flow_interval("single"), rates=rates,
+            tau=_tiny_flow_levels(), rates=rates,
         ),
         "stage-1": PretrainingOptions(
-            form="avatar", parameters=(STAGE_1_PARAMETERS,), tau=_flow_interval("single"),
-            rates=rates,
+            form="avatar", parameters=(STAGE_1_PARAMETERS,), tau=_tiny_flow_levels(),
+            dropout=some_history, rates=rates,
         ),
         "stage-2": PretrainingOptions(
             form="avatar", parameters=(STAGE_2_PARAMETERS,), audio=True,
-            tau=_flow_interval("single"), rates=rates,
+            tau=_tiny_flow_levels(), dropout=some_history, rates=rates,
         ),
     }  # fmt: skip
     contents = {
         "foundation": ("latents", "text_ids"),
-        "text-teacher": ("latents", "text"),
+        "text-teacher": ("latents", "conditions", "text"),
         "stage-1": ("latents", "text"),
         "stage-2": ("latents", "text", "speech"),
     }
@@ -195,7 +211,7 @@ def tiny_pretraining(stage: Stage) -> TrainingPreset:
         summary=f"{stage} of the tiny stack",
         stage=stage,
         expert="single",
-        loop=_tiny_loop(1500, ema_decay=0.99, ema_start=100),
+        loop=_tiny_loop(TINY_UPDATES[stage], ema_decay=0.99, ema_start=100, rate_end=0.1),
         cache=_tiny_cache(*contents[stage]),
         pretraining=forms[stage],
         learns_text=stage == "foundation",
@@ -206,6 +222,11 @@ def tiny_pretraining(stage: Stage) -> TrainingPreset:
 def tiny_distillation(equation: Literal["twin", "vanilla"]) -> TrainingPreset:
     """Twin-teacher distillation of the tiny stack, or its closing vanilla round."""
     options, updates = _distillation("single", equation, TINY_CYCLES, 20, 2)
+    options = replace(
+        options,
+        run=expert_run("joint", TauSchedule(shift=TINY_TAU_SHIFT)),
+        motion_dropout=TINY_FIRST_SEGMENTS,
+    )
     slower = VANILLA_SLOWER if equation == "vanilla" else 1.0
     return TrainingPreset(
         name=f"tiny-{'distill' if equation == 'twin' else 'vanilla'}",
@@ -217,7 +238,7 @@ def tiny_distillation(equation: Literal["twin", "vanilla"]) -> TrainingPreset:
         stage="distill",
         expert="single",
         loop=_tiny_loop(updates, clip=10.0, ema_decay=0.95, ema_start=10, rate_warmup=0),
-        cache=_tiny_cache("latents", "text", "audio"),
+        cache=_tiny_cache("latents", "conditions", "text", "audio"),
         distillation=options,
         adapters=AdapterOptions(rank=16, alpha=16.0),
         student=Rates(rate=5e-4 * slower, betas=(0.0, 0.999)),

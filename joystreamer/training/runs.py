@@ -45,7 +45,9 @@ from joystreamer.training.memory_estimate import (
     shares,
     total,
 )
+from joystreamer.training.model_card import write_model_card
 from joystreamer.training.parallel import is_sharded, make_accelerator
+from joystreamer.training.run_record import gather_record, open_session
 from joystreamer.training.schedules import student_timesteps
 from joystreamer.training.shards import ShardedClips
 from joystreamer.training.stages import (
@@ -55,6 +57,7 @@ from joystreamer.training.stages import (
     cache_parts,
     load_transformer,
     save_result,
+    trained_component,
 )
 from joystreamer.training.validation import SampleValidation, StopRule, read_scenes
 
@@ -133,6 +136,7 @@ def run_training(request: RunRequest) -> Path:
     if accelerator.is_main_process:
         request.out.mkdir(parents=True, exist_ok=True)
         write_json(request.out / "run.json", _provenance(request))
+        open_session(request.out)
     accelerator.init_trackers(preset.name, config={})
     loop = TrainingLoop(
         task,
@@ -152,8 +156,38 @@ def run_training(request: RunRequest) -> Path:
         loop.adopt(newest)
     loop.run()
     save_result(task, preset, pipeline, request.out / "final", loop)
+    if accelerator.is_main_process:
+        _write_card(request, loop, len(clips), accelerator)
     accelerator.end_training()
     return request.out / "final"
+
+
+def _write_card(request: RunRequest, loop: TrainingLoop, windows: int, accelerator: Any) -> None:
+    """Put a model card beside the weights that a run has written."""
+    preset = request.preset
+    joint = preset.expert == "joint"
+    parts = list(EXPERT_COMPONENTS.values()) if joint else [trained_component(preset)]
+    parts += ["text_encoder"] * preset.learns_text + ["audio_encoder"] * preset.learns_speech
+    companions = {
+        "text_teacher": request.companions.text_teacher,
+        "distilled_high": request.companions.distilled_high,
+        "continue_from": request.continue_from,
+    }
+    taken = {name: path for name, path in companions.items() if path is not None}
+    record = gather_record(
+        preset,
+        request.out,
+        parts=parts,
+        model=request.model,
+        replaced={**request.replaced, **taken},
+        manifest=request.manifest,
+        cache=request.cache_folder,
+        windows=windows,
+        updates=loop.done,
+        processes=accelerator.num_processes,
+        device=accelerator.device,
+    )
+    write_model_card(request.out / "final", record)
 
 
 def open_model(request: RunRequest) -> Any:

@@ -22,7 +22,7 @@ from joystreamer.model.transformer import JoyStreamerTransformer3DModel
 from joystreamer.training.casts import STUDENT, Cast, FullCast, SharedCast
 from joystreamer.training.codec import CodecTask, measure_latents
 from joystreamer.training.configuration import TrainingPreset
-from joystreamer.training.data import FRAMES, LATENTS
+from joystreamer.training.data import CONDITIONS, FRAMES, LATENTS
 from joystreamer.training.distillation import DistillationTask
 from joystreamer.training.parallel import whole
 from joystreamer.training.pretraining import FlowMatchingTask
@@ -52,7 +52,7 @@ def cache_parts(preset: TrainingPreset) -> tuple[str, ...]:
     """Return the tensors that a stage reads from its cache."""
     if preset.stage == "codec":
         return FRAMES
-    parts = list(LATENTS)
+    parts = [*LATENTS, *CONDITIONS]
     if preset.stage == "foundation":
         parts = ["latents"]
     elif preset.stage == "text-teacher":

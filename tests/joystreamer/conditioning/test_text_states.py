@@ -13,7 +13,7 @@ def encode(pipeline, *prompts):
 
 def test_states_are_cut_to_length_and_padded_with_zeros(tiny_pipeline):
     states = encode(tiny_pipeline, "a man talks", "the woman waves while the camera zooms in")
-    assert states.shape == (2, 512, 32)
+    assert states.shape == (2, 256, 32)
     for row, prompt in enumerate(("a man talks", "the woman waves while the camera zooms in")):
         length = len(tiny_pipeline.tokenizer(prompt)["input_ids"])
         assert states[row, :length].abs().amin(dim=0).max() > 0
@@ -46,5 +46,5 @@ def test_the_tiny_tokenizer_knows_words_and_spells_the_rest(tiny_pipeline):
 
 
 def test_five_thousand_words_are_refused_in_one_sentence(tiny_pipeline):
-    with pytest.raises(InputError, match=r"has 5000 words \(5001 tokens\); at most 512 tokens fit"):
+    with pytest.raises(InputError, match=r"has 5000 words \(5001 tokens\); at most 256 tokens fit"):
         encode(tiny_pipeline, "man " * 5000)

@@ -239,6 +239,16 @@ def test_rates_rise_over_the_warm_up(tmp_path):
     assert rates == pytest.approx([2.5e-4, 5e-4, 7.5e-4, 1e-3, 1e-3])
 
 
+def test_rates_fall_as_a_cosine_to_what_is_asked():
+    options = LoopOptions(updates=100, rate_warmup=10, rate_end=0.2)
+    assert options.rate_factor(0, 0) == pytest.approx(0.1)
+    assert options.rate_factor(50, 50) == pytest.approx(0.6)
+    assert options.rate_factor(100, 100) == pytest.approx(0.2)
+    assert LoopOptions(updates=100).rate_factor(70, 70) == 1.0
+    with pytest.raises(InputError, match="rate_end is 2"):
+        LoopOptions(updates=1, rate_end=2.0)
+
+
 def test_stages_train_what_the_paper_says(tmp_path):
     names = {
         stage: {n.split("network.")[1] for n in pretraining_task(stage).trained[0].parameters}
