@@ -22,7 +22,7 @@ from eval.console import FAILED_CASES, FriendlyGroup
               help="Checkpoint in place of the bundled ones. Repeatable.")  # fmt: skip
 @click.option("--case", "cases", multiple=True, help="Only this case. Repeatable.")
 @click.option("--measure", "-m", "measures", multiple=True,
-              help="Measure to score with; repeatable. Default: all default ones.")  # fmt: skip
+              help="Measure to score with; repeatable. Default: all default ones and sync/puppet.")  # fmt: skip
 @click.option("--strip", type=click.Path(path_type=Path), default=None,
               help="Also write the strip of frames here.")  # fmt: skip
 @click.option("--port", type=click.IntRange(1, 65_535), default=8501, show_default=True,

@@ -14,6 +14,7 @@ from benchmarks.checkpoints import BUNDLED, PIPELINE_FILE
 from benchmarks.puppet.strip import StripCase, write_strip
 from benchmarks.puppet.truth import TRUTH
 from benchmarks.run import RUNS
+from eval.catalog import default_measures
 from eval.reader import read_suite
 from eval.records import Suite
 from joystreamer.errors import InputError
@@ -21,6 +22,7 @@ from joystreamer.errors import InputError
 SUITE: Final = "puppet-demo"
 DEMO_SYSTEMS: Final = ("vanilla", "twin", "twin-dynamic")
 """Bundled checkpoints that the demo compares, worst expected first; the first is the baseline."""
+PUPPET_SYNC: Final = "sync/puppet"
 STRIP_CASES: Final = ("unseen-walk-left+ball", "night", "stand-1")
 """Cases of the strip: a pair no training set shows, a background, somebody who merely talks."""
 STRIP_FILE: Final = Path("reports") / "strip.png"
@@ -36,7 +38,7 @@ class DemoPlan:
         models: NAME=FOLDER of every checkpoint.
         cases: Ids; empty for all.
         processes: For rendering and scoring.
-        measures: Measures to score with; empty for all default ones.
+        measures: Measures to score with; empty for all default ones and lip sync of puppets.
     """
 
     workspace: Path
@@ -72,12 +74,18 @@ def demo_models(root: Path = BUNDLED, names: Sequence[str] = DEMO_SYSTEMS) -> tu
     return tuple(f"{name}={root / name}" for name in names)
 
 
+def demo_measures() -> tuple[str, ...]:
+    """Return what the demo scores with: every default measure, and lip sync by the puppets' network."""
+    return (*(measure.spec for measure in default_measures()), PUPPET_SYNC)
+
+
 def run_arguments(plan: DemoPlan) -> list[str]:
     """Return the arguments of `python -m benchmarks` that render, ingest and score the demo."""
     arguments = ["run", SUITE, "--workspace", str(plan.workspace), "--device", "cpu"]
     arguments += [part for model in (*plan.models, TRUTH) for part in ("--model", model)]
     arguments += [part for case in plan.cases for part in ("--case", case)]
-    arguments += [part for name in plan.measures for part in ("--measure", name)]
+    measures = plan.measures or demo_measures()
+    arguments += [part for name in measures for part in ("--measure", name)]
     return [*arguments, "--processes", str(plan.processes)]
 
 

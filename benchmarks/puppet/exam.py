@@ -148,7 +148,7 @@ def answer_by_steps(
         noise = _noise(batch, seed + number)
         answers.append(
             sample_flow(
-                lambda sample, level, batch=batch: field(  # type: ignore[misc]
+                lambda sample, level, batch=batch: field(
                     sample, torch.full((len(sample),), level), batch
                 ).float(),
                 noise,
@@ -167,7 +167,7 @@ def answer_in_few(field: Field, exam: Exam, *, shift: float, seed: int = 0) -> T
         generator = torch.Generator().manual_seed(seed + number)
         answers.append(
             sample_distilled(
-                lambda sample, level, batch=batch: field(  # type: ignore[misc]
+                lambda sample, level, batch=batch: field(
                     sample, torch.full((len(sample),), level), batch
                 ).float(),
                 _noise(batch, seed + number),
