@@ -1,7 +1,7 @@
 """Clips and references as annotators may see them: one size, one loudness, no trace of their origin.
 
 Files are made when first needed and kept under names that only the server can compute. The originals
-are never served. The decoder is loaded only when something is made, so that a server whose clips were
+are never served. Decoder, arrays and pictures are loaded only when something is made, so that a server whose clips were
 prepared stays small.
 """
 
@@ -16,9 +16,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
-
-import numpy as np
-from PIL import Image
 
 from eval.store.files import write_text, written_atomically
 from eval.store.workspace import Workspace
@@ -61,11 +58,16 @@ def shared_box(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
 
 
 class BlindMedia:
-    """Makes and finds blind files of a workspace; may be used by many threads."""
+    """Makes and finds blind files of a workspace; may be used by many threads.
+
+    Attributes:
+        boxes: Size of the clips by campaign's row number and case, as far as worked out.
+    """
 
     def __init__(self, workspace: Workspace) -> None:
         self._originals = workspace.media
         self._folder = workspace.root / "blind"
+        self.boxes: dict[tuple[int, str], tuple[int, int]] = {}
         self._failed: set[Path] = set()
         self._making = threading.Lock()  # one encoder at a time: pages stay responsive
 
@@ -104,6 +106,8 @@ class BlindMedia:
         """
 
         def write(target: Path) -> None:
+            from PIL import Image
+
             from joystreamer.media import read_image
 
             picture = Image.fromarray(read_image(self._original(digest)))
@@ -120,6 +124,8 @@ class BlindMedia:
         """
 
         def write(target: Path) -> None:
+            import numpy as np
+
             from joystreamer.media import read_audio
 
             voices = [

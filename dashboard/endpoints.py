@@ -8,9 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -22,23 +20,16 @@ from starlette.routing import Route
 
 from dashboard.site import Site, current_site
 from dashboard.visitors import annotator_of, require_same_origin, session_of, status_of
-from dashboard.work import (
-    describe_campaign,
-    find_pair,
-    open_medium,
-    pair_for_browser,
-    prepare,
-    progress_for_browser,
-    reserve,
-    tell_work,
-)
+from dashboard.work import open_medium, prepare, reserve, save_vote, take_back, tell_work
 from eval.ratings.refusals import NotAllowed
-from eval.ratings.saving import save, undo
 from eval.ratings.serving import Assignment
 from joystreamer.errors import InputError
 
 MAX_BODY: Final = 65_536
 """Bytes of a posted vote at most; a comment of 2000 characters needs a tenth."""
+
+WRITERS: Final = 2
+"""Posts that write to PostgreSQL at once: one works while another's transaction reaches the disk."""
 
 NEUTRAL: Final = {
     "cache-control": "private, no-cache",
@@ -62,7 +53,7 @@ def show_clip(request: Request) -> Response:
     """GET /clip/{token}: one clip, image or speech of the visitor's own assignments."""
     site = current_site()
     try:
-        annotator = annotator_of(site, session_of(site, request))
+        annotator = annotator_of(session_of(site, request))
         path, media_type = open_medium(site, annotator, request.path_params["token"])
     except NotAllowed as error:
         return _refusal(error)
@@ -78,11 +69,7 @@ async def post_work(request: Request) -> Response:
         annotator, _ = await _admit(site, request)
         async with _turn(site):
             reserved = await run_in_threadpool(reserve, site, annotator)
-        campaign = await run_in_threadpool(describe_campaign, site, annotator)
-        told = {
-            "campaign": campaign,
-            **await run_in_threadpool(tell_work, site, annotator, reserved),
-        }
+        told = await run_in_threadpool(tell_work, site, annotator, reserved)
     except InputError as error:
         return _refusal(error)
     return _answer(told, BackgroundTask(_prepare_once, site, annotator, reserved))
@@ -93,16 +80,10 @@ async def post_vote(request: Request) -> Response:
     site = current_site()
     try:
         annotator, data = await _admit(site, request)
-        pair = await run_in_threadpool(find_pair, site, annotator, data.get("assignment"))
         async with _turn(site):
-            receipt = await run_in_threadpool(
-                save, site.workspace.database, annotator, pair, data, now=time.time()
-            )
-        progress = await run_in_threadpool(progress_for_browser, site, annotator)
+            told = await run_in_threadpool(save_vote, site, annotator, data)
     except InputError as error:
         return _refusal(error)
-    feedback = dict(receipt.feedback) if receipt.feedback else None
-    told = {"saved": True, "revision": receipt.revision, "feedback": feedback, "progress": progress}
     return _answer(told)
 
 
@@ -112,16 +93,10 @@ async def post_undo(request: Request) -> Response:
     try:
         annotator, data = await _admit(site, request)
         async with _turn(site):
-            taken = await run_in_threadpool(
-                undo, site.workspace.database, annotator, data.get("client_key"), now=time.time()
-            )
-        pair = None
-        if taken is not None:
-            pair = await run_in_threadpool(pair_for_browser, site, annotator, taken[1])
-        progress = await run_in_threadpool(progress_for_browser, site, annotator)
+            told = await run_in_threadpool(take_back, site, annotator, data.get("client_key"))
     except InputError as error:
         return _refusal(error)
-    return _answer({"pair": pair, "progress": progress})
+    return _answer(told)
 
 
 async def _admit(site: Site, request: Request) -> tuple[int, Mapping[str, Any]]:
@@ -131,21 +106,22 @@ async def _admit(site: Site, request: Request) -> tuple[int, Mapping[str, Any]]:
         InputError: The post comes from elsewhere, from nobody who takes part, or is no JSON.
     """
     require_same_origin(site, request)
-    data = await _read_json(request)
-    return await run_in_threadpool(annotator_of, site, session_of(site, request)), data
+    annotator = annotator_of(session_of(site, request))
+    return annotator, await _read_json(request)
 
 
-_lines: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+_lines: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
-def _turn(site: Site) -> AbstractAsyncContextManager[object]:
+def _turn(site: Site) -> asyncio.Semaphore:
     """One's turn to write.
 
-    SQLite has one writer: waiting in line here is fair and short, polling its lock is neither.
+    SQLite has one writer, and on PostgreSQL the votes of a campaign follow each other in its ledger:
+    waiting in line here is fair and short. Waiting inside the database is neither, and every waiter
+    would hold a connection and a thread that takes the interpreter from the one who could go on.
     """
-    if site.workspace.database.url.get_backend_name() != "sqlite":
-        return nullcontext()
-    return _lines.setdefault(asyncio.get_running_loop(), asyncio.Lock())
+    places = 1 if site.workspace.database.is_sqlite else WRITERS
+    return _lines.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(places))
 
 
 _preparing: set[int] = set()

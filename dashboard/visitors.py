@@ -6,7 +6,6 @@ from starlette.requests import HTTPConnection, Request
 
 from dashboard.site import Site
 from eval.ratings.invites import hash_client
-from eval.ratings.joining import get_annotator
 from eval.ratings.refusals import NotAllowed, RatingRefused
 from eval.ratings.roles import Action, may
 from eval.ratings.sessions import COOKIE_NAME, Session, same_origin
@@ -19,15 +18,15 @@ def session_of(site: Site, connection: HTTPConnection) -> Session | None:
     return site.signer.read(connection.cookies.get(COOKIE_NAME))
 
 
-def annotator_of(site: Site, session: Session | None) -> int:
-    """Row number of the annotator of a session, who still takes part.
+def annotator_of(session: Session | None) -> int:
+    """Row number of the annotator of a session; whether they still take part, the database knows.
 
     Raises:
-        NotAllowed: Nobody, staff, or somebody who was sent away.
+        NotAllowed: Nobody, or staff.
     """
     if session is None or not may(session.role, "rate") or not session.subject.isdecimal():
         raise NotAllowed("this page is for invited annotators; open your invitation link")
-    return get_annotator(site.workspace.database, int(session.subject)).id
+    return int(session.subject)
 
 
 def allowed(session: Session | None, action: Action) -> bool:

@@ -19,7 +19,7 @@ from eval.ratings.invites import (
     new_token,
     refusal,
 )
-from eval.ratings.refusals import CampaignClosed, InviteRefused, NotAllowed, TooManyTries
+from eval.ratings.refusals import CampaignClosed, InviteRefused, TooManyTries
 from eval.ratings.schema import annotators, assignments, attempts, campaigns, invites
 from eval.ratings.store import StoredCampaign, campaign_by_id
 from eval.store.database import Database
@@ -217,37 +217,6 @@ def revoke_invite(database: Database, stored: StoredCampaign, number: int, *, no
 def set_status(connection: Connection, annotator: int, status: str) -> None:
     """Change what an annotator may do."""
     connection.execute(update(annotators).where(annotators.c.id == annotator).values(status=status))
-
-
-def get_annotator(database: Database, number: int) -> Annotator:
-    """The annotator of a cookie, as the database knows them now.
-
-    Raises:
-        NotAllowed: There is none, or they were sent away.
-    """
-    with database.read() as connection:
-        return load_annotator(connection, number)
-
-
-def load_annotator(connection: Connection, number: int, *, lock: bool = False) -> Annotator:
-    """The same inside a transaction.
-
-    Whoever changes an annotator's showings locks the annotator first: then a page that saves and asks
-    for more at the same time can never wait for itself.
-    """
-    query = select(annotators).where(annotators.c.id == number)
-    if lock:
-        query = query.with_for_update(key_share=True)
-    row = connection.execute(query).mappings().first()
-    if row is None or row["status"] == REVOKED:
-        raise NotAllowed("this session takes part in no campaign; open your invitation link again")
-    return Annotator(
-        id=row["id"],
-        campaign=row["campaign"],
-        seat=row["seat"],
-        name=row["name"],
-        status=row["status"],
-    )
 
 
 def list_invites(database: Database, stored: StoredCampaign) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
@@ -16,12 +16,20 @@ from sqlalchemy import Connection, insert, select, update
 from eval.ratings.answers import OUTCOME_OF_NAME, blind, unblind
 from eval.ratings.campaign import Campaign
 from eval.ratings.chain import append
-from eval.ratings.joining import ACTIVE, UNQUALIFIED, Annotator, load_annotator, set_status
+from eval.ratings.joining import ACTIVE, UNQUALIFIED, Annotator, set_status
 from eval.ratings.ledger import Entry
 from eval.ratings.refusals import AlreadyAnswered, CampaignClosed, NotAllowed, NotWatchedEnough
 from eval.ratings.schema import annotators, assignments, ledger, votes
-from eval.ratings.serving import CHECKED_KINDS, Assignment, of_seat, own_row, to_assignment
-from eval.ratings.store import StoredCampaign, campaign_by_id
+from eval.ratings.serving import (
+    CHECKED_KINDS,
+    Assignment,
+    Progress,
+    count_progress,
+    of_seat,
+    own_row,
+    to_assignment,
+)
+from eval.ratings.standing import Standing, load_standing
 from eval.ratings.submission import (
     Submission,
     coverage,
@@ -43,6 +51,7 @@ class Receipt:
         seq: Number of the ledger entry.
         digest: Digest of the ledger entry; safe to show.
         duplicate: Whether the same key had been saved before.
+        progress: How far the annotator is with it.
         feedback: After training: dimension id -> expected answer as the screen showed it, and 'lesson'.
     """
 
@@ -51,6 +60,7 @@ class Receipt:
     seq: int
     digest: str
     duplicate: bool
+    progress: Progress
     feedback: Mapping[str, str] | None = None
 
 
@@ -78,15 +88,15 @@ def save(
         CampaignClosed: The campaign is frozen.
     """
     with database.write() as connection:
-        who = load_annotator(connection, annotator, lock=True)
-        stored = campaign_by_id(connection, who.campaign)
+        standing = load_standing(connection, annotator, lock=True)
+        who, stored = standing
         submission = read_submission(data, stored.campaign)
         row = own_row(connection, who, assignment, lock=True)
         before = _saved_before(connection, who, submission.client_key)
         if before is not None:
             if before["assignment"] != assignment:
                 raise AlreadyAnswered("this answer was saved for another pair; reload the page")
-            return _receipt(connection, row, before, duplicate=True)
+            return _receipt_again(connection, standing, row, before)
         if stored.state != "open":
             raise CampaignClosed("this campaign is finished and takes no more answers; thank you")
         if who.status != ACTIVE:
@@ -98,12 +108,14 @@ def save(
             _require_watched(submission, stored.campaign, facts)
         payload = _payload(row, who, stored.campaign, submission, facts, now)
         states = {"vote": "done", "skip": "skipped", "flag": "flagged"}
-        vote = _write_revision(
-            connection, who, row, submission.action, submission.client_key, submission.flag,
+        receipt = _write_revision(
+            connection, standing, row, submission.action, submission.client_key, submission.flag,
             payload, state=states[submission.action], now=now,
         )  # fmt: skip
-        _decide_admission(connection, stored, who, row, now)
-        return _receipt(connection, row, vote, duplicate=False)
+        if _is_turned_away(connection, standing, row, now):
+            seen = replace(receipt.progress, status=UNQUALIFIED)
+            receipt = replace(receipt, progress=seen)
+        return receipt
 
 
 def _require_watched(submission: Submission, campaign: Campaign, facts: Assignment) -> None:
@@ -157,16 +169,16 @@ def _payload(
 
 
 def _write_revision(
-    connection: Connection, who: Annotator, row: Mapping[str, Any], action: str, client_key: str,
+    connection: Connection, standing: Standing, row: Mapping[str, Any], action: str, client_key: str,
     flag: str, payload: Mapping[str, Any], *, state: str, now: float,
-) -> dict[str, Any]:  # fmt: skip
+) -> Receipt:  # fmt: skip
+    who = standing.who
     revision = row["revision"] + 1
-    connection.execute(
-        update(assignments)
-        .where(assignments.c.id == row["id"])
-        .values(state=state, revision=revision, done_at=None if state == "open" else now)
-    )
+    moved = {"state": state, "revision": revision, "done_at": None if state == "open" else now}
+    connection.execute(update(assignments).where(assignments.c.id == row["id"]).values(moved))
     connection.execute(update(annotators).where(annotators.c.id == who.id).values(seen_at=now))
+    seen = count_progress(connection, standing)
+    # From here to the commit all writers of the campaign wait for this one.
     entry: Entry = append(
         connection, who.campaign, action, {**payload, "revision": revision}, now=now
     )
@@ -175,15 +187,23 @@ def _write_revision(
         "client_key": client_key, "action": action, "flag": flag, "seq": entry.seq, "at": now,
     }  # fmt: skip
     connection.execute(insert(votes).values(**vote))
-    return vote
+    return _receipt(row, vote, entry.digest, seen, duplicate=False)
 
 
-def _receipt(
-    connection: Connection, row: Mapping[str, Any], vote: Mapping[str, Any], *, duplicate: bool
+def _receipt_again(
+    connection: Connection, standing: Standing, row: Mapping[str, Any], vote: Mapping[str, Any]
 ) -> Receipt:
+    """The receipt of what was saved before."""
     query = select(ledger.c.digest).where(
         (ledger.c.campaign == vote["campaign"]) & (ledger.c.seq == vote["seq"])
     )
+    digest = connection.execute(query).scalar_one()
+    return _receipt(row, vote, digest, count_progress(connection, standing), duplicate=True)
+
+
+def _receipt(
+    row: Mapping[str, Any], vote: Mapping[str, Any], digest: str, seen: Progress, *, duplicate: bool
+) -> Receipt:
     feedback = None
     if row["kind"] == "training" and vote["action"] == "vote":
         feedback = {
@@ -192,26 +212,23 @@ def _receipt(
         }
         feedback["lesson"] = row["record"]["lesson"]
     return Receipt(
-        assignment=vote["assignment"], revision=vote["revision"], seq=vote["seq"],
-        digest=connection.execute(query).scalar_one(), duplicate=duplicate, feedback=feedback,
+        assignment=vote["assignment"], revision=vote["revision"], seq=vote["seq"], digest=digest,
+        duplicate=duplicate, progress=seen, feedback=feedback,
     )  # fmt: skip
 
 
-def _decide_admission(
-    connection: Connection,
-    stored: StoredCampaign,
-    who: Annotator,
-    row: Mapping[str, Any],
-    now: float,
-) -> None:
+def _is_turned_away(
+    connection: Connection, standing: Standing, row: Mapping[str, Any], now: float
+) -> bool:
     """After the last qualification pair: go on, or thank you."""
     if row["kind"] != "qualification":
-        return
+        return False
+    who, stored = standing
     of_test = of_seat(who) & (assignments.c.kind == "qualification")
     if connection.execute(
         select(assignments.c.id).where(of_test & (assignments.c.state == "open")).limit(1)
     ).first():
-        return
+        return False
     query = (
         select(votes.c.action, ledger.c.content, assignments.c.record, assignments.c.first_side)
         .select_from(assignments)
@@ -234,6 +251,7 @@ def _decide_admission(
         set_status(connection, who.id, UNQUALIFIED)
     payload = {"rater": who.name, "share": share, "passed": passed}
     append(connection, who.campaign, "qualify", payload, now=now)
+    return not passed
 
 
 def _answers_of(content: str) -> dict[str, str]:
@@ -256,12 +274,12 @@ def undo(
     """
     key = read_client_key(client_key)
     with database.write() as connection:
-        who = load_annotator(connection, annotator, lock=True)
-        stored = campaign_by_id(connection, who.campaign)
+        standing = load_standing(connection, annotator, lock=True)
+        who, stored = standing
         before = _saved_before(connection, who, key)
         if before is not None:
             row = own_row(connection, who, before["assignment"])
-            return _receipt(connection, row, before, duplicate=True), to_assignment(row, now)
+            return _receipt_again(connection, standing, row, before), to_assignment(row, now)
         if stored.state != "open":
             raise CampaignClosed("this campaign is finished; its answers stand")
         last = (
@@ -282,8 +300,8 @@ def undo(
             "assignment": row_found["key"], "rater": who.name, "takes_back": row_found["revision"],
             "client_key": key,
         }  # fmt: skip
-        vote = _write_revision(
-            connection, who, dict(row_found), "undo", key, "", payload, state="open", now=now
+        receipt = _write_revision(
+            connection, standing, dict(row_found), "undo", key, "", payload, state="open", now=now
         )
         until = now + stored.campaign.lease_s
         connection.execute(
@@ -291,5 +309,5 @@ def undo(
             .where(assignments.c.id == row_found["id"])
             .values(leased_at=now, leased_until=until)
         )
-        shown = {**row_found, "revision": vote["revision"]}
-        return _receipt(connection, shown, vote, duplicate=False), to_assignment(shown, until)
+        shown = {**row_found, "revision": receipt.revision}
+        return receipt, to_assignment(shown, until)

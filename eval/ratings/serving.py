@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, or_, select, update
+from sqlalchemy import Connection, and_, case, func, or_, select, update
 
-from eval.ratings.joining import ACTIVE, REVOKED, UNQUALIFIED, Annotator, load_annotator
+from eval.ratings.joining import ACTIVE, REVOKED, UNQUALIFIED, Annotator
 from eval.ratings.refusals import NotAllowed
 from eval.ratings.schema import annotators, assignments, campaigns
-from eval.ratings.store import ClipFacts, StoredCampaign, campaign_by_id
+from eval.ratings.standing import Standing, load_standing
+from eval.ratings.store import ClipFacts, StoredCampaign
 from eval.store.database import Database
 
 CHECKED_KINDS = ("training", "qualification")
@@ -80,8 +81,7 @@ def claim(database: Database, annotator: int, *, now: float, ahead: int = 1) -> 
         NotAllowed: The session takes part in no campaign.
     """
     with database.write() as connection:
-        who = load_annotator(connection, annotator, lock=True)
-        stored = campaign_by_id(connection, who.campaign)
+        who, stored = load_standing(connection, annotator, lock=True)
         connection.execute(update(annotators).where(annotators.c.id == who.id).values(seen_at=now))
         if stored.state != "open" or who.status != ACTIVE:
             return []
@@ -91,16 +91,18 @@ def claim(database: Database, annotator: int, *, now: float, ahead: int = 1) -> 
         until = now + stored.campaign.lease_s
         numbers = [row["id"] for row in rows]
         fresh = assignments.c.leased_until.is_(None) | (assignments.c.leased_until <= now)
-        mine = assignments.c.id.in_(numbers)
-        connection.execute(update(assignments).where(mine & fresh).values(leased_at=now))
-        connection.execute(update(assignments).where(mine).values(leased_until=until))
+        connection.execute(
+            update(assignments)
+            .where(assignments.c.id.in_(numbers))
+            .values(leased_at=case((fresh, now), else_=assignments.c.leased_at), leased_until=until)
+        )
         return [to_assignment(row, until) for row in rows]
 
 
 def owned_assignments(database: Database, annotator: int) -> list[int]:
     """Row numbers of everything the annotator was ever handed, newest first, for resolving tokens."""
     with database.read() as connection:
-        who = load_annotator(connection, annotator)
+        who, _ = load_standing(connection, annotator)
         query = (
             select(assignments.c.id)
             .where(of_seat(who) & assignments.c.leased_at.is_not(None))
@@ -116,7 +118,7 @@ def get_assignment(database: Database, annotator: int, assignment: int) -> Assig
         NotAllowed: It is not theirs or was not handed out to them.
     """
     with database.read() as connection:
-        who = load_annotator(connection, annotator)
+        who, _ = load_standing(connection, annotator)
         row = own_row(connection, who, assignment)
         return to_assignment(row, row["leased_until"] or 0.0)
 
@@ -218,14 +220,16 @@ def own_row(
 def progress(database: Database, annotator: int) -> Progress:
     """How far an annotator is."""
     with database.read() as connection:
-        who = load_annotator(connection, annotator)
-        stored = campaign_by_id(connection, who.campaign)
-        query = (
-            select(assignments.c.state, func.count())
-            .where(of_seat(who))
-            .group_by(assignments.c.state)
-        )
-        counts: dict[str, int] = {state: int(n) for state, n in connection.execute(query)}
+        return count_progress(connection, load_standing(connection, annotator))
+
+
+def count_progress(connection: Connection, standing: Standing) -> Progress:
+    """The same inside a transaction."""
+    who, stored = standing
+    query = (
+        select(assignments.c.state, func.count()).where(of_seat(who)).group_by(assignments.c.state)
+    )
+    counts: dict[str, int] = {state: int(n) for state, n in connection.execute(query)}
     total = sum(counts.values())
     return Progress(
         done=total - counts.get("open", 0), total=total, status=who.status,

@@ -88,7 +88,10 @@ class Database:
             refuse_network_file_system(Path(self.url.database or ""))
             self.engine = _sqlite_engine(self.url)
         else:
-            self.engine = create_engine(self.url, pool_pre_ping=True, pool_size=10, max_overflow=40)
+            # The connection used last has its statements prepared: take it first.
+            self.engine = create_engine(
+                self.url, pool_pre_ping=True, pool_size=10, max_overflow=40, pool_use_lifo=True
+            )
 
     @property
     def name(self) -> str:

@@ -194,3 +194,28 @@ def test_other_texts_name_no_clip(text):
     mint = TokenMint(SECRET)
     assert mint.find_medium(text, 1, range(50)) is None
     assert mint.find_assignment(text, 1, range(50)) is None
+
+
+def test_a_mint_recalls_what_it_made_for_its_owner_only():
+    mint = TokenMint(SECRET)
+    clip, pair = mint.medium(5, 1, "right"), mint.assignment(5, 1)
+    assert mint.recall_medium(clip, 1) == (5, "right")
+    assert mint.recall_assignment(pair, 1) == 5
+    assert mint.recall_medium(clip, 2) is None
+    assert mint.recall_assignment(pair, 2) is None
+    assert mint.recall_medium(pair, 1) is None
+    assert mint.recall_assignment(clip, 1) is None
+    for strange in (None, 7, "", "../x", mint.assignment(5, 1)[:-1]):
+        assert mint.recall_assignment(strange, 1) is None
+        assert mint.recall_medium(strange, 1) is None
+    assert TokenMint(SECRET).recall_assignment(pair, 1) is None  # after a restart: look it up
+
+
+def test_a_mint_forgets_the_oldest_first(monkeypatch):
+    monkeypatch.setattr("eval.ratings.tokens.REMEMBERED", 2)
+    mint = TokenMint(SECRET)
+    first, second = mint.assignment(1, 1), mint.assignment(2, 1)
+    assert mint.assignment(1, 1) == first  # told again: young again
+    mint.assignment(3, 1)
+    assert mint.recall_assignment(second, 1) is None
+    assert mint.recall_assignment(first, 1) == 1

@@ -7,7 +7,6 @@ from eval.ratings.chain import read_entries
 from eval.ratings.invites import RateLimit
 from eval.ratings.joining import (
     create_invites,
-    get_annotator,
     list_invites,
     redeem_invite,
     revoke_invite,
@@ -23,6 +22,7 @@ from eval.ratings.refusals import (
 )
 from eval.ratings.saving import save, undo
 from eval.ratings.serving import claim, get_assignment, owned_assignments, progress
+from eval.ratings.standing import get_standing
 from eval.ratings.store import campaign_entries, close_campaign, get_campaign
 from eval.ratings.vote_table import vote_table
 from joystreamer.errors import InputError
@@ -60,7 +60,7 @@ def test_expired_and_revoked_invitations_are_refused_and_guests_sent_away(databa
     guest = join(stored)
     number = list_invites(database, stored)[-1]["id"]
     revoke_invite(database, stored, number, now=1003)
-    for call in (get_annotator, progress, owned_assignments):
+    for call in (get_standing, progress, owned_assignments):
         with pytest.raises(NotAllowed, match="takes part in no campaign"):
             call(database, guest.id)
     with pytest.raises(NotAllowed):
