@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from eval.reasons import REASONS
 from eval.records import Speaker
+from eval.series import Series
 from joystreamer.media import Frame, MediaProbe, read_audio
 
 SAMPLE_RATE: Final = 16_000
@@ -45,21 +46,6 @@ class Metric:
     unit: str
     better: Better
     summary: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Series:
-    """A quantity over time, kept beside the score so that it can be plotted under the playhead.
-
-    Attributes:
-        times_s: float64, (n,), seconds from the start of the clip, increasing.
-        values: float32 or float64, (n,); NaN where nothing could be measured.
-        unit: Unit as printed.
-    """
-
-    times_s: NDArray[np.float64]
-    values: NDArray[np.floating[Any]]
-    unit: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,7 +11,8 @@ from eval.backends.faces import MINIMUM_CONFIDENCE, close_detector, find_faces, 
 from eval.backends.flow import shrink
 from eval.colour import ciede2000, mean_lab
 from eval.drift import WINDOW_S, Drift, colour_drift
-from eval.measure import CannotMeasure, ClipInputs, Measure, Metric, Outcome, Series
+from eval.measure import CannotMeasure, ClipInputs, Measure, Metric, Outcome
+from eval.series import Series
 from eval.windows import long_details
 from joystreamer.media import Frame
 

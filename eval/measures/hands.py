@@ -32,7 +32,8 @@ from eval.hands import (
     spread,
     step,
 )
-from eval.measure import CannotMeasure, ClipInputs, Measure, Metric, Outcome, Series
+from eval.measure import CannotMeasure, ClipInputs, Measure, Metric, Outcome
+from eval.series import Series
 from eval.windows import WINDOW_S, clip_windows, long_details
 from joystreamer.media import Frame
 

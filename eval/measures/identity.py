@@ -15,8 +15,9 @@ from eval.backends.faces import MINIMUM_CONFIDENCE, find_faces, open_detector
 from eval.backends.mediapipe_pose import MINIMUM_VISIBILITY, MediapipePose
 from eval.drift import WINDOW_S, falling_drift
 from eval.identity import cosine, likeness, square_around
-from eval.measure import CannotMeasure, ClipInputs, Measure, Metric, Outcome, Series
+from eval.measure import CannotMeasure, ClipInputs, Measure, Metric, Outcome
 from eval.measures.drift import drift_details
+from eval.series import Series
 from eval.windows import long_details
 from joystreamer.media import Frame, read_image
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.backends.flow import Flow, shrink
-from eval.measure import CannotMeasure, ClipInputs, Measure, Metric, Outcome, Series
+from eval.measure import CannotMeasure, ClipInputs, Measure, Metric, Outcome
 from eval.motion import (
     MAD_TO_STD,
     SEAM_FLOOR,
@@ -17,6 +17,7 @@ from eval.motion import (
     seam_scores,
     second_difference,
 )
+from eval.series import Series
 from eval.windows import long_details
 from joystreamer.media import Frame
 

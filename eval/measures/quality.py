@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from eval.backends.flow import shrink
 from eval.backends.onealign import AFTER, BEFORE, Bits, Kind, QAlignScorer, load_scorer, prepare
 from eval.drift import WINDOW_S, falling_drift
-from eval.measure import CannotMeasure, ClipInputs, Measure, Metric, Outcome, Series
+from eval.measure import CannotMeasure, ClipInputs, Measure, Metric, Outcome
 from eval.measures.drift import drift_details
 from eval.motion import luma
 from eval.quality import (
@@ -25,6 +25,7 @@ from eval.quality import (
     noise,
     sharpness,
 )
+from eval.series import Series
 from eval.windows import long_details
 from joystreamer.media import Frame
 

@@ -3,7 +3,8 @@
 A unit is one pair of systems on one case. Every unit goes to `per_case` distinct seats, each seat gets
 the same number of units of every pair (give or take one), and the first system stands on the left as
 often as on the right for every unit and for every seat and pair (give or take one). Checks are added
-per seat. The order in which a seat sees its showings is `eval.ratings.order`'s matter.
+per seat. The order in which a seat sees its showings is `eval.ratings.order`'s matter. Lots are drawn
+only while planning: taking votes loads no arrays.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from eval.ratings.answers import Side, other_side
 from eval.ratings.campaign import Campaign, KnownItem
 from eval.ratings.order import order_showings
 from eval.ratings.statistics.connection import components
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Unit = tuple[int, str]
 """Number of the pair, and case."""
@@ -57,9 +60,15 @@ class Showing:
     round: int = 0
 
 
+def _lots(campaign: Campaign, round_number: int) -> np.random.Generator:
+    import numpy as np
+
+    return np.random.default_rng([campaign.seed, round_number])
+
+
 def plan_design(campaign: Campaign) -> list[Showing]:
     """The whole first plan, ordered by seat and position."""
-    rng = np.random.default_rng([campaign.seed, 0])
+    rng = _lots(campaign, 0)
     units: list[Unit] = [
         (pair, case) for pair in range(len(campaign.pairs)) for case in campaign.cases
     ]
@@ -105,7 +114,7 @@ def plan_top_up(
     Returns:
         New showings; fewer than wanted where no seat is left that has not seen a unit.
     """
-    rng = np.random.default_rng([campaign.seed, round_number])
+    rng = _lots(campaign, round_number)
     edges = assign_units(wanted, seats, seen=seen, rng=rng)
     work = _work_showings(campaign, edges, round_number=round_number, rng=rng)
     plan: list[Showing] = []

@@ -2,25 +2,29 @@
 
 The schema only ever moves forward by migrations in `eval/store/migrations/versions`. Opening a
 workspace upgrades it; a database that is newer than the code is refused rather than guessed at.
+Migrations are numbered, and their library is loaded only when there is something to migrate.
 """
 
-from pathlib import Path
-from typing import Final
+from __future__ import annotations
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import inspect, text
 
 from eval.store.database import Database
 from joystreamer.errors import InputError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 _FOLDER: Final = Path(__file__).parent / "migrations"
 _UPGRADE_LOCK: Final = 0x6A6F79  # any number, as long as every process uses the same
 
 
 def _config() -> Config:
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(_FOLDER))
     return config
@@ -28,15 +32,20 @@ def _config() -> Config:
 
 def head() -> str:
     """Return the revision that this code expects."""
-    revision = ScriptDirectory.from_config(_config()).get_current_head()
-    assert revision is not None
-    return revision
+    return max(_known())
+
+
+def _known() -> set[str]:
+    return {path.name.partition("_")[0] for path in (_FOLDER / "versions").glob("[0-9]*_*.py")}
 
 
 def current(database: Database) -> str | None:
     """Return the revision that a database is at, None when it is empty."""
     with database.read() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return None if found is None else str(found)
 
 
 def upgrade(database: Database) -> None:
@@ -47,15 +56,16 @@ def upgrade(database: Database) -> None:
     Raises:
         InputError: The database was made by newer code.
     """
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
     revision = current(database)
     if revision == head():
         return
-    if revision is not None and revision not in known:
+    if revision is not None and revision not in _known():
         raise InputError(
             f"the database {database.name} has schema {revision}, which this version does not know; "
             "update the checkout, or use another workspace"
         )
+    from alembic import command
+
     config = _config()
     with database.write() as connection:
         if not database.is_sqlite:  # SQLite's BEGIN IMMEDIATE has already made us the only one

@@ -6,6 +6,8 @@ media/              originals by sha256
 proxies/ posters/   what a browser plays and shows
 series/             per-frame series of scores, by sha256
 reports/            tables and pages
+
+Arrays are loaded only for series: a server that opens a workspace to take votes stays small.
 """
 
 import io
@@ -16,9 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
-import numpy as np
-
-from eval.measure import Series
+from eval.series import Series
 from eval.store.database import Database
 from eval.store.files import ContentFolder, write_text
 from eval.store.migrate import upgrade
@@ -89,6 +89,8 @@ class Workspace:
         """Store the series of one score; return their digest, '' when there are none."""
         if not series:
             return ""
+        import numpy as np
+
         buffer = io.BytesIO()
         arrays: dict[str, Any] = {}
         for name, entry in sorted(series.items()):
@@ -105,6 +107,8 @@ class Workspace:
         """
         if not digest:
             return {}
+        import numpy as np
+
         path = self._series.path(digest, ".npz")
         if not path.is_file():
             raise InputError(

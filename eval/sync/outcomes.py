@@ -12,8 +12,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.measure import CannotMeasure, Metric, Outcome, Series
+from eval.measure import CannotMeasure, Metric, Outcome
 from eval.records import Speaker
+from eval.series import Series
 from eval.sync.curve import Reading, frame_confidence, read_table
 from eval.windows import WINDOW_S, slope_per_minute
 

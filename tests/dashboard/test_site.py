@@ -91,3 +91,10 @@ def test_the_command_refuses_a_folder_that_is_no_workspace(tmp_path: Path) -> No
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert "not empty and not a workspace" in done.stderr
+
+
+def test_a_server_that_takes_votes_loads_no_decoder_and_no_arrays() -> None:
+    code = "import sys, dashboard.site, dashboard.server; print(' '.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert loaded.isdisjoint({"av", "numpy", "scipy", "pandas", "alembic", "matplotlib", "torch"})

@@ -16,10 +16,11 @@ import pytest
 from sqlalchemy import func, select
 
 from eval.ingest import match_source, store_matches
-from eval.measure import CannotMeasure, ClipInputs, Measure, Metric, Outcome, Series
+from eval.measure import CannotMeasure, ClipInputs, Measure, Metric, Outcome
 from eval.plan import differences, explain, make_plan
 from eval.reader import read_suite
 from eval.runner import ScoreOptions, score
+from eval.series import Series
 from eval.store.registry import current_clips
 from eval.store.schema import leases, runs, scores
 from eval.store.scores import COLUMNS, score_table, snapshot

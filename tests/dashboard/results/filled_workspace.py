@@ -10,10 +10,11 @@ import numpy as np
 from PIL import Image
 
 from eval.catalog import MEASURES
-from eval.measure import Measure, Outcome, Series
+from eval.measure import Measure, Outcome
 from eval.plan import make_plan, remember
 from eval.records import Case, Clip, Speaker, Subject, Suite, System, Tags
 from eval.runner import RunReport
+from eval.series import Series
 from eval.store.registry import add_clip, add_suite, add_system, current_clips
 from eval.store.scores import Finished, add_scores, finish_run, start_run
 from eval.store.workspace import Workspace

@@ -3,6 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import insert, inspect, select, text
 
 import eval.ratings.schema  # noqa: F401  # its tables belong to the same schema
@@ -123,3 +124,8 @@ def test_sqlite_runs_in_wal_mode_with_a_busy_timeout(tmp_path):
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == BUSY_TIMEOUT_S * 1000
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+
+
+def test_the_newest_file_is_the_head_of_the_migrations():
+    folder = Path(upgrade.__code__.co_filename).parent / "migrations"
+    assert head() == ScriptDirectory(str(folder)).get_current_head()
