@@ -173,7 +173,7 @@ def stages_chart(table: pd.DataFrame) -> Spec:
     }  # fmt: skip
     tips = _tips("stage", "seconds", "seconds per clip")
     bars = _layer(table, {"type": "bar"}, x=seconds, y=stage, tooltip=tips)
-    return {**bars, "height": max(80, 26 * len(table))}
+    return {**bars, "height": 60 + 26 * len(table)}
 
 
 def _layer(rows: pd.DataFrame, mark: Mapping[str, Any], **encoding: Any) -> Spec:

@@ -147,20 +147,15 @@ def matrix_chart(results: Results, ranking: Ranking) -> Any:
     data = matrix_table(ranking)
     data["text"] = [f"{net:+.2f}" for net in data["net preference"]]
     data["below"] = [f"{votes} votes" for votes in data["votes"]]
-    axis = alt.Axis(
-        labelLimit=150,
-        labelAngle=0,
-        labelFlush=False,
-        labelOverlap=False,
-        ticks=False,
-        domain=False,
-    )
+    plain: dict[str, Any] = {"labelLimit": 150, "ticks": False, "domain": False}
+    axis = alt.Axis(**plain)
+    slanted = alt.Axis(**plain, labelAngle=-25, labelOverlap=False)
     base = alt.Chart(data).encode(
         x=alt.X(
             "against:N",
             sort=order,
             title="against",
-            axis=axis,
+            axis=slanted,
             scale=alt.Scale(domain=order, padding=0),
         ),
         y=alt.Y(

@@ -48,7 +48,7 @@ def _row(workspace: Workspace, view: SavedView) -> None:
         help=f"{shown.title}{pinned} · saved by {view.by}, {view.at[:10]}",
     )  # fmt: skip
     right.button(
-        "Delete", key=f"delete_view_{view.key}", icon=":material/close:", type="tertiary",
+        ":material/close:", key=f"delete_view_{view.key}", type="tertiary",
         help=f"Delete the view {view.name!r}", on_click=delete_view, args=(workspace.root, view.key),
     )  # fmt: skip
 

@@ -161,16 +161,16 @@ def tally(votes: pd.DataFrame) -> pd.DataFrame:
     work = votes[(votes["kind"] == "work") & votes["counts"].astype(bool)]
     rows = [
         {
-            "campaign": campaign, "first": first, "second": second, "dimension": dimension,
-            "Good": int((mine[dimension] == "better").sum()),
+            "dimension": dimension, "Good": int((mine[dimension] == "better").sum()),
             "Same": int((mine[dimension] == "same").sum()),
             "Bad": int((mine[dimension] == "worse").sum()),
+            "first": first, "second": second, "campaign": campaign,
         }
         for (campaign, first, second), mine in work.groupby(["campaign", "first", "second"])
         for dimension in dimensions
         if mine[dimension].notna().any()
     ]  # fmt: skip
-    columns = ["campaign", "first", "second", "dimension", "Good", "Same", "Bad"]
+    columns = ["dimension", "Good", "Same", "Bad", "first", "second", "campaign"]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -149,8 +149,7 @@ def _finished(
 
 def _shown(job: Job) -> dict[str, str]:
     return {
-        "system": f"{job.model.name}, seed {job.request.seed}", "url": job_url(job, CLIP),
-        "poster": job_url(job, job.request.image),
+        "system": f"{job.model.name}, seed {job.request.seed}", "url": job_url(job, CLIP), "poster": "",
     }  # fmt: skip
 
 
