@@ -34,7 +34,7 @@ def views_panel(workspace: Workspace, page: str, *, by: str = "staff") -> None:
             st.caption("None yet. Set filters, then save the view to come back to it.")
         for problem in problems:
             st.caption(f":material/warning: {problem}")
-        _save_form(workspace, page, by)
+        _save_form(workspace, page, by, len(views))
 
 
 def _row(workspace: Workspace, view: SavedView) -> None:
@@ -53,9 +53,12 @@ def _row(workspace: Workspace, view: SavedView) -> None:
     )  # fmt: skip
 
 
-def _save_form(workspace: Workspace, page: str, by: str) -> None:
+def _save_form(workspace: Workspace, page: str, by: str, known: int) -> None:
+    """Ask for a name; one more known view makes another popover, which is closed."""
     with (
-        st.popover("Save this view", icon=":material/bookmark_add:", width="stretch"),
+        st.popover(
+            "Save this view", icon=":material/bookmark_add:", width="stretch", key=f"views_{known}"
+        ),
         st.form("save_view", border=False, clear_on_submit=True),
     ):
         name = st.text_input("Name", max_chars=80, placeholder="Cartoons against Kling")
