@@ -45,7 +45,9 @@ PACKAGES = ("streamlit", "starlette", "uvicorn", "sqlalchemy", "playwright")
 WRITERS = 50
 LOOPING_S = 30.0
 SYSTEMS = ("first", "second")
+PAIRS = 100
 UNWATCHED = Viewing(min_seen=0.0, min_heard=0.0)
+WATCHED_WHOLE = Viewing(min_seen=0.9, min_heard=0.0)
 
 
 def make_clip(path: Path, *, seconds: float, seed: int, size: tuple[int, int]) -> None:
@@ -316,6 +318,12 @@ def rating_page(server: Server, invitation: str) -> Iterator[Any]:
 
 
 LIVING = "globalThis[Symbol.for('joystreamer.rating')]"
+PAIR = f"{LIVING}.stage.pair"
+WATCHED = f"{PAIR}.offsets.length >= 10 && ['left','right'].every(s => {LIVING}.stage.missing(s).length === 0)"
+PLAYED = (
+    f"[{PAIR}.evidence().offset_p95_ms, "
+    f"['left','right'].reduce((n, s) => n + {PAIR}.videos[s].getVideoPlaybackQuality().totalVideoFrames, 0)]"
+)
 READY = f"['left','right'].every(s => {LIVING}?.stage?.pair?.videos[s].readyState >= 3)"
 SAMPLER = f"""
 () => {{
@@ -354,28 +362,29 @@ def sync_rows(server: Server, root: Path, seconds: float) -> list[tuple[object, 
 
 
 def pairs_rows(server: Server, root: Path) -> list[tuple[object, ...]]:
-    """Rate 100 pairs in one page; listeners and memory along the way."""
+    """Play and rate 100 pairs in one page; listeners, memory and offsets along the way."""
     rows: list[tuple[object, ...]] = []
-    with rating_page(server, invitations(root, None, "long", 1)[0]) as page:
+    offsets: list[float] = []
+    frames = 0
+    with rating_page(server, invitations(root, None, "played", 1)[0]) as page:
         meter = page.context.new_cdp_session(page)
         meter.send("Performance.enable")
-        for done in range(101):
-            if done % 20 == 1 or done == 99:
+        for done in range(PAIRS):
+            page.wait_for_function(f"() => {READY}")
+            page.keyboard.press("Space")
+            page.wait_for_function(f"() => {WATCHED}")
+            offset, shown = page.evaluate(f"() => {PLAYED}")
+            offsets.append(offset)
+            frames += shown
+            if done % 20 == 0 or done == PAIRS - 1:
                 meter.send("HeapProfiler.collectGarbage")
                 told = {
                     m["name"]: m["value"] for m in meter.send("Performance.getMetrics")["metrics"]
                 }
-                rows.append(
-                    (
-                        done,
-                        int(told["JSEventListeners"]),
-                        f"{told['JSHeapUsedSize'] / 1e6:.1f}",
-                        int(told["Nodes"]),
-                    )
-                )
-            if done == 100:
-                break
-            page.wait_for_function(f"() => {READY}")
+                heap = f"{told['JSHeapUsedSize'] / 1e6:.1f}"
+                typical = f"{statistics.median(offsets[-20:]):.1f}"
+                listeners, nodes = int(told["JSEventListeners"]), int(told["Nodes"])
+                rows.append((done + 1, frames, listeners, heap, nodes, typical))
             page.keyboard.type("12321")
             page.keyboard.press("Enter")
             page.wait_for_function(f"() => {LIVING}.state.done === {done + 1} && !{LIVING}.busy")
@@ -394,8 +403,10 @@ def bench_writers(folder: Path, database: str | None) -> list[tuple[str, str]]:
 def bench_clips(folder: Path, _: str | None) -> list[tuple[str, str]]:
     """200 clips from one server, 100 pairs in one page."""
     root = folder / "long"
-    fill(root, None, cases=100, seconds=0.8, size=(320, 180), campaigns=[
-        {"name": "long", "cases": 100, "raters": 2, "per_case": 2, "viewing": UNWATCHED},
+    whole = {"cases": PAIRS, "raters": 1, "per_case": 1}
+    fill(root, None, cases=PAIRS, seconds=1.6, size=(320, 180), campaigns=[
+        {"name": "long", "viewing": UNWATCHED, **whole},
+        {"name": "played", "viewing": WATCHED_WHOLE, **whole},
     ])  # fmt: skip
     prepare(root, None, "long")
     with serving(root, None) as server:
@@ -403,9 +414,18 @@ def bench_clips(folder: Path, _: str | None) -> list[tuple[str, str]]:
             ("seconds from start to first answer", f"{server.start_s:.1f}"),
             *clips_rows(server, root),
         ]
-        names = ("pairs rated", "listeners", "script memory MB", "nodes")
+        names = (
+            "pairs played", "frames shown", "listeners", "script memory MB", "nodes",
+            "p95 offset ms, median of the last 20 pairs",
+        )  # fmt: skip
         pairs = table(names, pairs_rows(server, root))
-    return [("200 clips", table(("what", "value"), facts)), ("100 pairs in one page", pairs)]
+        facts.append(
+            ("server memory after 100 pairs in a browser", f"{server.resident_mb():.0f} MB")
+        )
+    return [
+        ("200 clips", table(("what", "value"), facts)),
+        ("100 pairs played and rated in one page", pairs),
+    ]
 
 
 def bench_sync(folder: Path, _: str | None) -> list[tuple[str, str]]:
