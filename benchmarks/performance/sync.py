@@ -46,7 +46,6 @@ PACKAGES: Final = ("numpy", "opencv-contrib-python", "syncnet-python", "torch", 
 OURS: Final = ("mocha", "clean", "every-frame")
 SIZE: Final = (1280, 720)
 FACE_PX: Final = 320
-SMALL: Final = (848, 512)
 """Size of the clips for memory: large enough for the face."""
 
 Clock = defaultdict[str, float]
@@ -361,8 +360,8 @@ def memory_section(folder: Path, seconds: float) -> tuple[str, str]:
     """Return the report's section on peak memory: at length, and at a quarter of it."""
     rows = []
     short, long = folder / "short.mp4", folder / "long.mp4"
-    make_clip(short, seconds / 4, SMALL, drift=0)
-    make_clip(long, seconds, SMALL, drift=0)
+    make_clip(short, seconds / 4, drift=0)
+    make_clip(long, seconds, drift=0)
     peaks = peak_memories((short, long), ("package", "mocha", "clean"))
     reference = peaks["package"][1]
     for who, (quarter, whole) in peaks.items():
@@ -374,7 +373,7 @@ def memory_section(folder: Path, seconds: float) -> tuple[str, str]:
         "of the package",
     )
     note = (
-        "Peak resident memory of one process at 848x512, libraries and networks included. To save time the "
+        "Peak resident memory of one process at 720p, libraries and networks included. To save time the "
         "detector's network runs on the first eight pictures and SyncNet's visual branch on the first "
         "two batches only, on both sides; what they hold does not grow afterwards."
     )
