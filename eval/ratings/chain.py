@@ -5,12 +5,20 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from eval.ratings.ledger import Entry, seal
 from eval.ratings.schema import campaigns, ledger
+
+_LOCK_HEAD: Final = (
+    select(campaigns.c.head_seq, campaigns.c.head_digest)
+    .where(campaigns.c.id == bindparam("campaign"))
+    .with_for_update(key_share=True)  # rows that merely point here need not wait
+)
+_WRITE: Final = insert(ledger)
+_MOVE_HEAD: Final = update(campaigns).where(campaigns.c.id == bindparam("campaign"))
 
 
 def iso(now: float) -> str:
@@ -26,20 +34,13 @@ def append(
     The campaign's row is locked until the transaction ends, so entries are numbered without gaps;
     callers do this last to hold the lock briefly.
     """
-    head = connection.execute(
-        select(campaigns.c.head_seq, campaigns.c.head_digest)
-        .where(campaigns.c.id == campaign)
-        .with_for_update(key_share=True)  # rows that merely point here need not wait
-    ).one()
+    head = connection.execute(_LOCK_HEAD, {"campaign": campaign}).one()
     entry = seal(
         seq=head.head_seq + 1, at=iso(now), kind=kind, payload=payload, previous=head.head_digest
     )
-    connection.execute(insert(ledger).values(campaign=campaign, **dataclasses.asdict(entry)))
-    connection.execute(
-        update(campaigns)
-        .where(campaigns.c.id == campaign)
-        .values(head_seq=entry.seq, head_digest=entry.digest)
-    )
+    connection.execute(_WRITE, {"campaign": campaign, **dataclasses.asdict(entry)})
+    moved = {"campaign": campaign, "head_seq": entry.seq, "head_digest": entry.digest}
+    connection.execute(_MOVE_HEAD, moved)
     return entry
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from eval.ratings.answers import OUTCOME_OF_NAME, blind, unblind
 from eval.ratings.campaign import Campaign
@@ -39,6 +39,13 @@ from eval.ratings.submission import (
     unwatched,
 )
 from eval.store.database import Database
+
+_SAVED: Final = select(votes).where(
+    (votes.c.annotator == bindparam("who")) & (votes.c.client_key == bindparam("key"))
+)
+_MOVE: Final = update(assignments).where(assignments.c.id == bindparam("row"))
+_SEE: Final = update(annotators).where(annotators.c.id == bindparam("who"))
+_ADD: Final = insert(votes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,8 +135,7 @@ def _require_watched(submission: Submission, campaign: Campaign, facts: Assignme
 
 
 def _saved_before(connection: Connection, who: Annotator, key: str) -> Mapping[str, Any] | None:
-    query = select(votes).where((votes.c.annotator == who.id) & (votes.c.client_key == key))
-    row = connection.execute(query).mappings().first()
+    row = connection.execute(_SAVED, {"who": who.id, "key": key}).mappings().first()
     return None if row is None else dict(row)
 
 
@@ -174,9 +180,10 @@ def _write_revision(
 ) -> Receipt:  # fmt: skip
     who = standing.who
     revision = row["revision"] + 1
-    moved = {"state": state, "revision": revision, "done_at": None if state == "open" else now}
-    connection.execute(update(assignments).where(assignments.c.id == row["id"]).values(moved))
-    connection.execute(update(annotators).where(annotators.c.id == who.id).values(seen_at=now))
+    done_at = None if state == "open" else now
+    moved = {"row": row["id"], "state": state, "revision": revision, "done_at": done_at}
+    connection.execute(_MOVE, moved)
+    connection.execute(_SEE, {"who": who.id, "seen_at": now})
     seen = count_progress(connection, standing)
     # From here to the commit all writers of the campaign wait for this one.
     entry: Entry = append(
@@ -186,7 +193,7 @@ def _write_revision(
         "campaign": who.campaign, "annotator": who.id, "assignment": row["id"], "revision": revision,
         "client_key": client_key, "action": action, "flag": flag, "seq": entry.seq, "at": now,
     }  # fmt: skip
-    connection.execute(insert(votes).values(**vote))
+    connection.execute(_ADD, vote)
     return _receipt(row, vote, entry.digest, seen, duplicate=False)
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, and_, case, func, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, case, func, or_, select, update
 
 from eval.ratings.joining import ACTIVE, REVOKED, UNQUALIFIED, Annotator
 from eval.ratings.refusals import NotAllowed
@@ -20,6 +20,15 @@ from eval.store.database import Database
 
 CHECKED_KINDS = ("training", "qualification")
 """Answered once and for all: feedback was given, or admission decided."""
+
+_OF_SEAT: Final = (assignments.c.campaign == bindparam("campaign")) & (
+    assignments.c.seat == bindparam("seat")
+)
+_OWN: Final = select(assignments).where(_OF_SEAT & (assignments.c.id == bindparam("assignment")))
+_OWN_AND_LOCK: Final = _OWN.with_for_update(key_share=True)
+_COUNT: Final = (
+    select(assignments.c.state, func.count()).where(_OF_SEAT).group_by(assignments.c.state)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,10 +217,8 @@ def own_row(
     Raises:
         NotAllowed: It is not theirs.
     """
-    query = select(assignments).where(of_seat(who) & (assignments.c.id == assignment))
-    if lock:
-        query = query.with_for_update(key_share=True)
-    row = connection.execute(query).mappings().first()
+    asked = {"campaign": who.campaign, "seat": who.seat, "assignment": assignment}
+    row = connection.execute(_OWN_AND_LOCK if lock else _OWN, asked).mappings().first()
     if row is None or row["leased_at"] is None:
         raise NotAllowed("this pair is not yours; reload the page to go on with your own")
     return row  # type: ignore[return-value]  # a row mapping is a mapping
@@ -226,10 +233,8 @@ def progress(database: Database, annotator: int) -> Progress:
 def count_progress(connection: Connection, standing: Standing) -> Progress:
     """The same inside a transaction."""
     who, stored = standing
-    query = (
-        select(assignments.c.state, func.count()).where(of_seat(who)).group_by(assignments.c.state)
-    )
-    counts: dict[str, int] = {state: int(n) for state, n in connection.execute(query)}
+    asked = {"campaign": who.campaign, "seat": who.seat}
+    counts: dict[str, int] = {state: int(n) for state, n in connection.execute(_COUNT, asked)}
     total = sum(counts.values())
     return Progress(
         done=total - counts.get("open", 0), total=total, status=who.status,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from eval.ratings.campaign import Campaign
 from eval.ratings.campaign_reader import load_campaign
@@ -16,6 +16,18 @@ from eval.ratings.refusals import NotAllowed
 from eval.ratings.schema import annotators, campaigns
 from eval.ratings.store import StoredCampaign
 from eval.store.database import Database
+
+# Statements of a vote are built once: building them anew took longer than running them.
+_FIND: Final = (
+    select(
+        annotators.c.id, annotators.c.campaign, annotators.c.seat, annotators.c.name,
+        annotators.c.status, campaigns.c.state, campaigns.c.digest, campaigns.c.head_seq,
+        campaigns.c.head_digest,
+    )
+    .join(campaigns, campaigns.c.id == annotators.c.campaign)
+    .where(annotators.c.id == bindparam("annotator"))
+)  # fmt: skip
+_FIND_AND_LOCK: Final = _FIND.with_for_update(key_share=True, of=annotators)
 
 _protocols: Final[dict[str, Campaign]] = {}
 
@@ -43,18 +55,8 @@ def load_standing(connection: Connection, annotator: int, *, lock: bool = False)
     Whoever changes an annotator's showings locks the annotator first: then a page that saves and asks
     for more at the same time can never wait for itself.
     """
-    query = (
-        select(
-            annotators.c.id, annotators.c.campaign, annotators.c.seat, annotators.c.name,
-            annotators.c.status, campaigns.c.state, campaigns.c.digest, campaigns.c.head_seq,
-            campaigns.c.head_digest,
-        )
-        .join(campaigns, campaigns.c.id == annotators.c.campaign)
-        .where(annotators.c.id == annotator)
-    )  # fmt: skip
-    if lock:
-        query = query.with_for_update(key_share=True, of=annotators)
-    row = connection.execute(query).first()
+    query = _FIND_AND_LOCK if lock else _FIND
+    row = connection.execute(query, {"annotator": annotator}).first()
     if row is None or row.status == REVOKED:
         raise NotAllowed("this session takes part in no campaign; open your invitation link again")
     who = Annotator(
