@@ -49,7 +49,9 @@ def write_report(
         sections: (heading, Markdown) pairs.
         packages: Distributions whose versions matter.
     """
-    command = "python -m benchmarks.performance." + " ".join([name, *sys.argv[1:]])
+    # An address may hold a password, and tells nothing that a reader could use.
+    options = ["URL" if "://" in option else option for option in sys.argv[1:]]
+    command = " ".join(["python -m benchmarks.performance." + name.partition("-")[0], *options])
     parts = [
         f"# {title}",
         f"Made by `{command}`.",
