@@ -105,10 +105,10 @@ def test_held_out_clips_of_all_kinds_separate() -> None:
         assert right > wrong
     assert np.mean(levels["in step"]) > 2 * np.mean(levels["other sound"])
     assert np.mean(levels["blurred"]) > 0.85 * np.mean(levels["in step"])
-    right = [
+    exact = [
         trial.value("offset") == trial.delay for trial in trials if trial.kind != "other sound"
     ]
-    assert np.mean(right) >= 0.9
+    assert np.mean(exact) >= 0.9
     assert "| in step | 6 of 6 |" in describe(trials)
 
 

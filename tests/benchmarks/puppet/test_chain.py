@@ -1,5 +1,7 @@
 """The chain of tiny trainings, and the exam that its checkpoints sit."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -119,8 +121,8 @@ def test_every_way_of_answering_finds_the_truth_of_an_exact_field(exam) -> None:
 
 def test_a_summary_keeps_standing_and_moving_apart() -> None:
     names = ("slots", "response", "mouth_gain", "identity_error", "flicker")
-    rest = dict.fromkeys(names, 1.0)
-    rows = [
+    rest: dict[str, Any] = dict.fromkeys(names, 1.0)
+    rows: list[dict[str, Any]] = [
         {**rest, "program": 1.0, "mouth_correlation": 0.2, "moving": True, "held_out": False},
         {**rest, "program": 0.0, "mouth_correlation": 0.4, "moving": True, "held_out": True},
         {**rest, "program": 1.0, "mouth_correlation": 0.9, "moving": False, "held_out": False,

@@ -2,6 +2,7 @@
 
 import json
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,7 +66,7 @@ def test_captions_say_what_happens_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("slot", SLOTS)
 def test_a_choice_moves_its_own_slot_only(slot: str) -> None:
-    choices = {"body": "walk right", "arm": "raise", "object": "ball", "camera": "zoom in",
+    choices: dict[str, Any] = {"body": "walk right", "arm": "raise", "object": "ball", "camera": "zoom in",
                "background": "night", "face": "blush"}  # fmt: skip
     still = perform([Program()], [WINDOW])
     moved = perform([Program(**{slot: choices[slot]})], [WINDOW])
