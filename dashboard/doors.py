@@ -17,11 +17,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from dashboard.provider import provider_is_set_up
 from dashboard.site import Site, current_site
 from dashboard.visitors import client_of, require_same_origin, status_of
 from eval.ratings.joining import redeem_invite
 from eval.ratings.refusals import RatingRefused
-from eval.ratings.sessions import COOKIE_NAME, Session, cookie_attributes, is_operator
+from eval.ratings.sessions import COOKIE_NAME, LOCAL, Session, cookie_attributes, is_operator
 
 _MAX_FORM: Final = 4096
 
@@ -49,6 +50,11 @@ _SIGN_IN: Final = """<p>The operator secret was printed when this server was fir
 workspace.</p>
 <form method="post"><label>Operator secret <input name="secret" type="password" autocomplete="current-password"
 required autofocus></label><button>Sign in</button></form>"""
+
+_ORGANISATION: Final = '<p>Or <a href="/">sign in with your organisation</a>.</p>'
+
+_SIGN_OUT: Final = """<p>This browser forgets who you are.</p>
+<form method="post"><button autofocus>Sign out</button></form>"""
 
 
 def page(title: str, content: str, status: int = 200) -> HTMLResponse:
@@ -85,7 +91,7 @@ async def post_join(request: Request) -> Response:
 
 def show_sign_in(_: Request) -> Response:
     """GET /signin: where staff without an identity provider come in."""
-    return page("Staff", _SIGN_IN)
+    return page("Staff", _SIGN_IN + (_ORGANISATION if provider_is_set_up() else ""))
 
 
 async def post_sign_in(request: Request) -> Response:
@@ -105,7 +111,12 @@ async def post_sign_in(request: Request) -> Response:
         return page(
             "Not signed in", '<p>That is not the secret. <a href="/signin">Try again</a>.</p>', 403
         )
-    return _enter(site, Session(role="operator", subject="local"))
+    return _enter(site, Session(role="operator", subject=LOCAL))
+
+
+def show_sign_out(_: Request) -> Response:
+    """GET /signout: asks once more, since a link alone must sign nobody out."""
+    return page("Sign out", _SIGN_OUT)
 
 
 async def post_sign_out(request: Request) -> Response:
@@ -132,5 +143,6 @@ ROUTES: Final = (
     Route("/join/{token}", post_join, methods=["POST"]),
     Route("/signin", show_sign_in, methods=["GET"]),
     Route("/signin", post_sign_in, methods=["POST"]),
+    Route("/signout", show_sign_out, methods=["GET"]),
     Route("/signout", post_sign_out, methods=["POST"]),
 )

@@ -13,7 +13,6 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboard.doors import page
-from dashboard.identity import provider_is_set_up
 from dashboard.pages import page_at
 from dashboard.site import current_site
 from dashboard.visitors import allowed, session_of
@@ -56,8 +55,9 @@ UPLOADS: Final = "/_stcore/upload_file"
 class Guard:
     """Adds strict headers to every response and refuses staff pages to everybody else."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, *, secure: bool = False) -> None:
+        """Guard an application; `secure` as in `dashboard.site.Site`."""
+        self._app, self._secure = app, secure
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -73,6 +73,8 @@ class Guard:
                     headers[name] = value
                 if "server" in headers:
                     del headers["server"]
+                if self._secure:
+                    _send_cookies_by_https_only(message)
             await send(message)
 
         if _is_refused(HTTPConnection(scope)):
@@ -82,6 +84,16 @@ class Guard:
             await refusal(scope, receive, send_guarded)
             return
         await self._app(scope, receive, send_guarded)
+
+
+def _send_cookies_by_https_only(message: Message) -> None:
+    """Mark the page framework's cookies too, among them an identity provider's tokens."""
+    message["headers"] = [
+        (name, value + b"; Secure")
+        if name.lower() == b"set-cookie" and b"; secure" not in value.lower()
+        else (name, value)
+        for name, value in message["headers"]
+    ]
 
 
 def _send_at_once(receive: Receive) -> None:
@@ -107,7 +119,4 @@ def _is_refused(connection: HTTPConnection) -> bool:
 
 
 def _is_stranger(connection: HTTPConnection, action: Action) -> bool:
-    session = session_of(current_site(), connection)
-    if session is None and provider_is_set_up():
-        return False  # the page itself asks the identity provider, see dashboard.identity
-    return not allowed(session, action)
+    return not allowed(session_of(current_site(), connection), action)

@@ -1,31 +1,20 @@
-"""Who is looking at a page: our cookie first, then an identity provider where one is set up."""
+"""Who is looking at a page, and how they leave: our cookie first, then an identity provider."""
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 import streamlit as st
-from streamlit.errors import StreamlitSecretNotFoundError
 
+from dashboard.provider import provider_claims, staff_session
 from dashboard.site import Site
-from eval.ratings.roles import Action, may, staff_role
-from eval.ratings.sessions import COOKIE_NAME, Session
+from eval.ratings.roles import Action, may
+from eval.ratings.sessions import COOKIE_NAME, LOCAL, Session
 
 
 def current_session(site: Site) -> Session | None:
     """The visitor of the running page; None for nobody."""
-    session = site.signer.read(cookie_value())
-    if session is not None:
-        return session
-    if not provider_is_set_up():
-        return None
-    # Without a configured provider the attribute does not exist at all.
-    if not getattr(st.user, "is_logged_in", False):
-        return None
-    email = st.user.get("email")
-    verified = bool(st.user.get("email_verified"))
-    role = staff_role(email, verified=verified, staff=dict(site.staff))
-    return Session(role=role, subject=str(email)) if role else None
+    return site.signer.read(cookie_value()) or staff_session(
+        site, provider_claims(st.context.cookies)
+    )
 
 
 def cookie_value() -> str | None:
@@ -44,10 +33,15 @@ def require(site: Site, action: Action) -> Session:
     raise AssertionError("a stopped page goes no further")
 
 
-def provider_is_set_up() -> bool:
-    """Whether `st.login` can work: an [auth] section in the secrets, and Authlib installed."""
-    try:
-        configured = "auth" in st.secrets
-    except StreamlitSecretNotFoundError:
-        return False
-    return configured and find_spec("authlib") is not None
+def show_staff(site: Site, session: Session) -> None:
+    """Tell a member of staff who they are here, and how to leave."""
+    st.text(session.role if session.subject == LOCAL else f"{session.subject}, {session.role}")
+    offer_sign_out(site)
+
+
+def offer_sign_out(site: Site) -> None:
+    """Show how to leave: by the provider for whom it vouches, by our own door for everybody else."""
+    if site.signer.read(cookie_value()) is not None:
+        st.link_button("Sign out", "/signout", icon=":material/logout:")
+    elif st.button("Sign out", icon=":material/logout:"):
+        st.logout()

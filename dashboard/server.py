@@ -20,6 +20,7 @@ from dashboard.endpoints import ROUTES as ENDPOINTS
 from dashboard.guard import Guard
 from dashboard.pages import PAGES
 from dashboard.results.clips import ROUTES as CLIPS
+from dashboard.site import current_site
 from joystreamer.errors import JoyStreamerError
 
 _ARENA_MAX: Final = -8
@@ -72,7 +73,7 @@ def build_app() -> st.App:
     return st.App(
         PAGES_SCRIPT,
         routes=[*page_documents(), *ENDPOINTS, *DOORS, *CLIPS],
-        middleware=[Middleware(Guard)],
+        middleware=[Middleware(Guard, secure=current_site().secure)],
     )
 
 

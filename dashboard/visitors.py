@@ -1,9 +1,10 @@
-"""Who is asking: the cookie of a request, and what the visitor may do."""
+"""Who is asking: the cookies of a request, and what the visitor may do."""
 
 from __future__ import annotations
 
 from starlette.requests import HTTPConnection, Request
 
+from dashboard.provider import provider_claims, staff_session
 from dashboard.site import Site
 from eval.ratings.invites import hash_client
 from eval.ratings.refusals import NotAllowed, RatingRefused
@@ -14,8 +15,10 @@ CROSS_ORIGIN = "this request comes from another site; open the page itself and t
 
 
 def session_of(site: Site, connection: HTTPConnection) -> Session | None:
-    """The session that a request's cookie stands for, None without a valid one."""
-    return site.signer.read(connection.cookies.get(COOKIE_NAME))
+    """The session that a request's cookies stand for: ours first, then an identity provider's; or None."""
+    return site.signer.read(connection.cookies.get(COOKIE_NAME)) or staff_session(
+        site, provider_claims(connection.cookies)
+    )
 
 
 def annotator_of(session: Session | None) -> int:

@@ -21,6 +21,8 @@ from eval.store.files import write_text
 from joystreamer.errors import InputError
 
 COOKIE_NAME: Final = "rating_session"
+LOCAL: Final = "local"
+"""Subject of whoever came in by the operator secret, which has no name."""
 SESSION_LIFETIME_S: Final = 14 * 86_400
 _SALT: Final = "rating-session-1"
 _SECRET_CHARACTERS: Final = 43  # 32 random bytes in URL-safe text
@@ -32,7 +34,7 @@ class Session:
 
     Attributes:
         role: annotator, lead or operator.
-        subject: Annotator number for annotators; e-mail or 'local' for staff.
+        subject: Annotator number for annotators; e-mail or `LOCAL` for staff.
         campaign: Campaign number for annotators, None for staff.
     """
 

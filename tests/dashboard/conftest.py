@@ -107,6 +107,7 @@ class Server:
 
     def __init__(self, root: Path, log: Path, options: tuple[str, ...] = ()) -> None:
         self.root, self.log, self.options = root, log, options
+        self.folder = ROOT
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])
@@ -116,12 +117,12 @@ class Server:
     def start(self) -> float:
         """Start; return the seconds until it answers."""
         begun = time.monotonic()
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "dashboard", "serve", "--workspace", str(self.root),
                  "--port", str(self.port), *self.options],
-                cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT,
+                cwd=self.folder, env=environment, stdout=log, stderr=subprocess.STDOUT,
             )  # fmt: skip
         for _ in range(600):
             if self.process.poll() is not None:
@@ -167,6 +168,12 @@ class Server:
 @pytest.fixture(scope="session", name="fill_workspace")
 def _fill_workspace() -> Callable[..., StoredCampaign]:
     return fill_workspace
+
+
+@pytest.fixture(scope="session")
+def server_type() -> type[Server]:
+    """For tests that start a server in their own way."""
+    return Server
 
 
 @pytest.fixture(scope="session")

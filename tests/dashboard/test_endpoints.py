@@ -340,6 +340,8 @@ def test_a_wrong_operator_secret_is_refused(world: World) -> None:
 
 def test_signing_out_forgets_the_cookie(world: World) -> None:
     operator = world.operator()
+    assert "<button autofocus>Sign out</button>" in operator.get("/signout").text
+    assert operator.get("/campaigns").status_code != 403
     answer = operator.post("/signout", headers=ORIGIN)
     assert answer.status_code == 303
     assert operator.get("/campaigns").status_code == 403

@@ -1,4 +1,4 @@
-"""How answers leave: at once, whatever way the server opened its socket."""
+"""How answers leave: at once, and with cookies for HTTPS alone where that is how browsers come."""
 
 import asyncio
 import http.client
@@ -13,6 +13,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
+from starlette.testclient import TestClient
 
 from dashboard.guard import HEADERS, Guard
 
@@ -51,3 +52,20 @@ def test_small_answers_do_not_wait_for_each_other(answer: http.client.HTTPRespon
     assert answer.read() == (b"at once" if guarded else b"waits")
     if guarded:
         assert all(answer.headers[name] == value for name, value in HEADERS)
+
+
+def set_cookies(_: Request) -> PlainTextResponse:
+    """Two cookies, one of them without the flag, as the page framework sets its own."""
+    answer = PlainTextResponse("")
+    answer.set_cookie("plain", "1", httponly=True)
+    answer.set_cookie("flagged", "1", secure=True)
+    return answer
+
+
+@pytest.mark.parametrize("secure", [True, False])
+def test_behind_https_every_cookie_is_for_https(secure: bool) -> None:
+    guarded = Middleware(Guard, secure=secure)
+    client = TestClient(Starlette(routes=[Route("/", set_cookies)], middleware=[guarded]))
+    plain, flagged = client.get("/").headers.get_list("set-cookie")
+    assert plain == "plain=1; HttpOnly; Path=/; SameSite=lax" + ("; Secure" if secure else "")
+    assert flagged.count("Secure") == 1
