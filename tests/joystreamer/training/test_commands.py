@@ -98,6 +98,14 @@ def test_every_tiny_stage_runs_from_one_film_to_a_distilled_student(manifest, tm
     pipeline = JoyStreamerPipeline.from_pretrained(tmp_path / "vanilla" / "final")
     assert not [n for n, _ in pipeline.transformer.named_parameters() if "lora" in n]
     assert (out / "final" / "transformer-lora.safetensors").is_file()
+    cards = {
+        name: (tmp_path / name / "final" / "README.md").read_text()
+        for name in ("codec", "foundation", "teacher", "stage-1", "stage-2", "distilled", "vanilla")
+    }
+    assert "| text_encoder | trained jointly" in cards["foundation"]
+    assert "| text_encoder | frozen; foundation trained it |" in cards["stage-2"]
+    assert "| audio_encoder | trained jointly" in cards["stage-2"]
+    assert all("| seed | 0 |" in card for card in cards.values())
     stored = json.loads((out / "run.json").read_text())
     assert stored["preset"]["distillation"]["guidance"]["text_scale"] == 5.0
 
