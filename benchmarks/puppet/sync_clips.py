@@ -13,15 +13,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.puppet import look, timeline
+from benchmarks.puppet.facts import puppet_facts
 from benchmarks.puppet.look import WALLS, draw_identity, pick
-from benchmarks.puppet.program import Program, draw_program, slots
+from benchmarks.puppet.program import Program, draw_program
 from benchmarks.puppet.render import GROUND, Actor, Scene, actors_side_by_side, render
-from benchmarks.puppet.timeline import perform
+from benchmarks.puppet.timeline import FPS, perform
 from benchmarks.puppet.voice import VOICES, Sound, silence, speak
 from eval.face_tracks import Boxes
 from eval.puppet.bodies import HEAD
-from eval.puppet.case import Person, puppet_extra
 from eval.puppet.faces import head_boxes
 from eval.puppet.mouth import mouth_opening
 from joystreamer.media import iter_frames, write_clip
@@ -100,31 +99,7 @@ def make_talking_clip(
 
 def extra_of(clip: TalkingClip) -> dict[str, Any]:
     """Return what the case of such a clip says of it: its `Case.extra`."""
-    return puppet_extra(
-        [
-            Person(
-                skin=actor.identity.skin,
-                shirt=actor.identity.shirt,
-                hair=actor.identity.hair,
-                x=float(actor.poses.x[0]),
-                scale=actor.scale,
-            )
-            for actor in clip.scene.actors
-        ],
-        [slots(clip.program)],
-        wall=clip.scene.wall,
-        palette={
-            "mouth": look.MOUTH,
-            "glove": look.GLOVE,
-            "ball": look.BALL,
-            "red face": look.RED_FACE,
-            "night": look.NIGHT,
-            "floor": look.FLOOR,
-            "window": look.WINDOW,
-        },
-        changes={"walk": timeline.WALK, "jump": timeline.JUMP, "zoom": timeline.ZOOM},
-        edges=(timeline.LEFT_EDGE, timeline.RIGHT_EDGE),
-    )
+    return puppet_facts(clip.scene, [clip.program])
 
 
 def known_boxes(clip: TalkingClip) -> Boxes:
@@ -162,10 +137,10 @@ def degrade(
         return np.ascontiguousarray(worse)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "copy.mp4"
-        write_clip(path, list(worse), timeline.FPS, crf=crf)
+        write_clip(path, list(worse), FPS, crf=crf)
         return np.stack([frame.rgb for frame in iter_frames(path)])
 
 
 def _voice(draw: np.random.Generator, frames: int) -> Sound:
     voice = VOICES[int(draw.integers(len(VOICES)))]
-    return speak(voice, frames / timeline.FPS, draw, pauses=float(draw.uniform(0.1, 0.4)))
+    return speak(voice, frames / FPS, draw, pauses=float(draw.uniform(0.1, 0.4)))

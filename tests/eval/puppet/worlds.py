@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from benchmarks.puppet import look, timeline
+from benchmarks.puppet.facts import PALETTE
 from benchmarks.puppet.look import Identity
 from benchmarks.puppet.program import Program, slots
 from benchmarks.puppet.render import Actor, Scene, actors_side_by_side, render
@@ -19,15 +20,6 @@ from eval.puppet.mouth import mouth_opening
 from joystreamer.media import iter_frames, write_clip
 
 FRAMES = 89
-PALETTE = {
-    "mouth": look.MOUTH,
-    "glove": look.GLOVE,
-    "ball": look.BALL,
-    "red face": look.RED_FACE,
-    "night": look.NIGHT,
-    "floor": look.FLOOR,
-    "window": look.WINDOW,
-}
 CHANGES = {"walk": timeline.WALK, "jump": timeline.JUMP, "zoom": timeline.ZOOM}
 EDGES = (timeline.LEFT_EDGE, timeline.RIGHT_EDGE)
 
