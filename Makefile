@@ -10,7 +10,7 @@ PROCESSES ?= 1
 SERVE ?= 1
 export JOYSTREAMER_WEIGHTS
 
-.PHONY: help setup system check lint types imports test test-long demo score lock
+.PHONY: help setup system check lint types imports test test-long explore demo score lock
 
 help:  ## list what make can do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ test: setup system  ## the whole test suite, minutes on two cores
 
 test-long: setup system  ## the same with the heavier forms
 	$(BIN)/python -m pytest -m "not gpu"
+
+explore: setup  ## look for counterexamples that the test command has not tried
+	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -m "not slow and not gpu and not browser" -k "$(or $(ONLY),test)"
 
 score: setup  ## score a folder of clips: make score CLIPS=folder [PROCESSES=2]
 	@test -n "$(CLIPS)" || { echo "error: no clips given; call it as: make score CLIPS=path/to/folder"; exit 2; }

@@ -16,9 +16,12 @@ from sqlalchemy import create_engine, text
 
 from joystreamer.media import write_clip
 
-# How long one example takes says more about the machine than about the code.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+# How long one example takes says more about the machine than about the code. The test command tries
+# the same examples every time, so that it answers for the change at hand; `make explore` looks for
+# new ones.
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None, max_examples=500, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -219,7 +219,7 @@ class Rater:
     ) -> None:
         self.server = server
         self.context = browser.new_context(viewport={"width": 1280, "height": 720}, **options)
-        self.context.set_default_timeout(40_000)
+        self.context.set_default_timeout(120_000)
         self.page = self.context.new_page()
         self.said: list[str] = []
         self.page.on("console", lambda message: self.said.append(f"{message.type}: {message.text}"))
@@ -241,7 +241,7 @@ class Rater:
             f"() => {{ const r = globalThis[Symbol.for('joystreamer.rating')]; return {expression}; }}"
         )
 
-    def until(self, expression: str, timeout: float = 40_000) -> None:
+    def until(self, expression: str, timeout: float = 120_000) -> None:
         """Wait until JavaScript with `r` for the living page is true."""
         self.page.wait_for_function(
             f"() => {{ const r = globalThis[Symbol.for('joystreamer.rating')]; return {expression}; }}",

@@ -143,7 +143,7 @@ def test_markup_in_prompts_and_comments_stays_text(
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     try:
         page = context.new_page()
-        page.set_default_timeout(40_000)
+        page.set_default_timeout(120_000)
         page.goto(server.url + "/signin")
         page.get_by_label("Operator secret").fill(server.operator_secret())
         page.get_by_role("button", name="Sign in").click()

@@ -153,7 +153,7 @@ def visit(browser: Any) -> Iterator[Callable[[], Visit]]:
 
     def enter() -> Visit:
         context = browser.new_context(viewport={"width": 1280, "height": 720})
-        context.set_default_timeout(40_000)
+        context.set_default_timeout(120_000)
         opened.append(context)
         made = Visit(context=context, page=context.new_page())
         made.page.on("request", lambda request: made.asked.append(request.url))
