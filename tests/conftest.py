@@ -1,10 +1,7 @@
 """Settings, servers and small real inputs shared by every test."""
 
 import os
-import secrets
 import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import settings
-from sqlalchemy import create_engine, text
 
 from joystreamer.media import write_clip
+from tests.postgres_server import PostgresServer, find_programs
 
 # How long one example takes says more about the machine than about the code. The test command tries
 # the same examples every time, so that it answers for the change at hand; `make explore` looks for
@@ -76,57 +73,27 @@ def browser(chromium: str, driver: Any) -> Iterator[Any]:
     running.close()
 
 
-def _postgres_programs() -> Path | None:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) + (
-        [Path(which)] if (which := shutil.which("initdb")) else []
-    )
-    return found[-1].resolve().parent if found else None
-
-
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    """A PostgreSQL of our own on a socket in a temporary folder; yields its URL without a database."""
-    programs = _postgres_programs()
+def own_postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL of our own on a socket in a temporary folder."""
+    programs = find_programs()
     if programs is None:
         _skip("postgres", "no PostgreSQL server programs; 'make system' installs them")
         return
-    folder = Path(tempfile.mkdtemp(prefix="jspg-"))  # a short path: sockets allow about 100 bytes
-    # The server refuses to run as root; the package made a user for it.
-    user = "postgres" if os.geteuid() == 0 else None
-    if user:
-        shutil.chown(folder, user)
-    data = folder / "data"
-
-    def run(program: str, *arguments: str) -> None:
-        subprocess.run(
-            [str(programs / program), *arguments],
-            check=True,
-            user=user,
-            capture_output=True,
-            cwd=folder,
-        )
-
-    run("initdb", "-D", str(data), "-U", "tester", "--auth=trust", "-E", "UTF8", "--no-sync")
-    options = f"-k {folder} -c listen_addresses= -c max_connections=200 -c fsync=off"
-    run("pg_ctl", "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
+    server = PostgresServer(programs)
     try:
-        yield f"postgresql+psycopg://tester@/{{name}}?host={folder}"
+        server.start()
+        yield server
     finally:
-        run("pg_ctl", "-D", str(data), "-m", "immediate", "stop")
-        shutil.rmtree(folder, ignore_errors=True)
+        server.remove()
 
 
 @pytest.fixture
-def postgres_url(postgres_server: str) -> Iterator[str]:
+def postgres_url(own_postgres: PostgresServer) -> Iterator[str]:
     """URL of a fresh PostgreSQL database."""
-    name = f"test_{secrets.token_hex(6)}"
-    admin = create_engine(postgres_server.format(name="postgres"), isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    yield postgres_server.format(name=name)
-    with admin.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
+    url = own_postgres.create()
+    yield url
+    own_postgres.drop(url)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
