@@ -359,8 +359,8 @@ class Rating {
     const shown = this.queue[0];
     if (shown) {
       this.show(shown);
-      await this.refill(); // meanwhile the next pair is being looked at
-      if (this.queue[0] && this.queue[0].assignment !== this.pair?.assignment) this.next();
+      await this.refill(); // meanwhile the next pair is being looked at, and stays while it is ours
+      if (this.queue.length && !this.queue.some((pair) => pair.assignment === this.pair?.assignment)) this.next();
     } else {
       this.stage.clear();
       this.pair = null;
