@@ -14,7 +14,12 @@ from typing import Any, Protocol
 from PIL import Image
 
 from benchmarks.adapters import Adapter
-from benchmarks.checkpoints import CheckpointSettings, find_checkpoint, read_settings
+from benchmarks.checkpoints import (
+    CheckpointSettings,
+    checkpoint_files,
+    find_checkpoint,
+    read_settings,
+)
 from benchmarks.command_runs import CommandSetting, checkout_commit, render_by_command
 from benchmarks.sound_mix import voices
 from eval.records import Case, System
@@ -146,7 +151,13 @@ class ModelRenderer:
 
             plain = {**sampling_preset(self._preset).to_json(), **self._changes}
             options = GenerationOptions.from_json(plain)
-            opened = open_pipeline(self._model, options, device=choose_device(self._device))
+            folder, adapter = self._model, None
+            if folder != TINY_MODEL:
+                files = checkpoint_files(Path(folder))
+                folder, adapter = str(files.pipeline), files.adapter
+            opened = open_pipeline(
+                folder, options, device=choose_device(self._device), loras=(adapter, None)
+            )
             find = FoundByWords(self._detector, None) if self._detector else None
             self._opened = (
                 opened.pipeline,
@@ -161,27 +172,25 @@ class ModelRenderer:
 
 
 def model_fingerprint(model: str) -> str:
-    """Return a digest of a pipeline's folder: every configuration, names and sizes of weights.
+    """Return a digest of a checkpoint: every configuration, names and sizes of weights, its adapter.
 
     Each clip's own report holds the digests of the weights themselves.
 
     Raises:
-        InputError: The folder does not exist.
+        InputError: The folder does not exist, or its adapter's pipeline does not.
     """
     if model == TINY_MODEL:
         return TINY_MODEL
-    root = Path(model)
-    if not (root / "model_index.json").is_file():
-        raise InputError(
-            f"{model} is no saved pipeline (model_index.json is missing); give its folder, or 'tiny'"
-        )
-    facts = {
-        path.relative_to(root).as_posix(): path.read_text(encoding="utf-8")
+    files = checkpoint_files(Path(model))
+    facts: dict[str, Any] = {
+        path.relative_to(files.pipeline).as_posix(): path.read_text(encoding="utf-8")
         if path.suffix == ".json" and path.stat().st_size < 1 << 20
         else path.stat().st_size
-        for path in sorted(root.rglob("*"))
+        for path in sorted(files.pipeline.rglob("*"))
         if path.is_file()
     }
+    if files.adapter is not None:
+        facts["adapter"] = hashlib.sha256(files.adapter.read_bytes()).hexdigest()
     return settings_digest(facts)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.check import suite_folder
-from benchmarks.checkpoints import BUNDLED, PIPELINE_FILE
+from benchmarks.checkpoints import BUNDLED, bundled_checkpoints
 from benchmarks.puppet.strip import StripCase, write_strip
 from benchmarks.puppet.truth import TRUTH
 from benchmarks.run import RUNS
@@ -65,7 +65,8 @@ def demo_models(root: Path = BUNDLED, names: Sequence[str] = DEMO_SYSTEMS) -> tu
     Raises:
         InputError: One of them is not there.
     """
-    missing = [name for name in names if not (root / name / PIPELINE_FILE).is_file()]
+    there = bundled_checkpoints(root)
+    missing = [name for name in names if name not in there]
     if missing:
         raise InputError(
             f"the demo's checkpoints {', '.join(missing)} are not in {root}; take a checkout that "

@@ -33,6 +33,7 @@ from joystreamer.media.writing import write_clip
 from joystreamer.samplers import make_scheduler, sample_distilled, sample_flow
 from joystreamer.segments import SegmentLayout
 from joystreamer.training.batches import Batch
+from joystreamer.training.data import encode_frames
 from joystreamer.training.manifest import ClipRecord, read_manifest
 from joystreamer.training.shards import ShardedClips
 
@@ -63,8 +64,16 @@ class Question:
     voice: NDArray[np.float32]
 
 
-def draw_question(index: int, seed: int = 0) -> tuple[Program, Scene, NDArray[np.float32]]:
-    """Return what question `index` asks, the standing scene and its sound."""
+def draw_question(
+    index: int, seed: int = 0, *, obeyed: bool = False
+) -> tuple[Program, Scene, NDArray[np.float32]]:
+    """Return what question `index` asks, a scene and its sound.
+
+    Args:
+        index: Number of the question.
+        seed: Of the exam.
+        obeyed: Whether the scene shows the right answer; otherwise the puppet stands.
+    """
     draw = np.random.default_rng([seed, 7919, index])
     chance = draw.random()
     program = Program()
@@ -72,7 +81,8 @@ def draw_question(index: int, seed: int = 0) -> tuple[Program, Scene, NDArray[np
         held_out = bool(draw.random() < HELD_OUT)
         program = draw_program(draw, other=0.25, held_out=held_out)
     sound = speak(VOICES[int(draw.integers(len(VOICES)))], WINDOW / FPS, draw, pauses=0.2)
-    poses = perform([Program()], [WINDOW], x=float(draw.uniform(*START)))
+    shown = program if obeyed else Program()
+    poses = perform([shown], [WINDOW], x=float(draw.uniform(*START)))
     actor = Actor(identity=draw_identity(draw), poses=poses, mouth=mouth_opening(sound, WINDOW))
     return program, Scene(actors=(actor,), wall=pick(WALLS, draw)), sound
 
@@ -187,7 +197,7 @@ def answer_in_one(
     Args:
         field: Velocity field.
         exam: Questions.
-        truths: Latents of the right answer of each question (16, 19, H, W).
+        truths: Latents of the right answer of each question (16, 19, H, W); see `right_answers`.
         level: Noise level, 0-1000.
         seed: Of the noise.
     """
@@ -200,6 +210,19 @@ def answer_in_one(
         levels = torch.full((len(truth),), level)
         answers.append(velocity_to_clean(field(noised, levels, batch).float(), noised, level))
     return torch.cat(answers)
+
+
+@torch.no_grad()
+def right_answers(vae: Any, exam: Exam, seed: int = 0) -> list[Tensor]:
+    """Encode the obeyed scene of every question: normalised latents (16, 19, H, W) each."""
+    found = []
+    for entry in exam.clips.entries:
+        _, scene, _ = draw_question(int(entry["clip"].rsplit("-", 1)[1]), seed, obeyed=True)
+        # Behind one frame, as a first segment is behind its reference.
+        frames = render(scene)[LAYOUT.motion_frames - 1 :][: LAYOUT.usable_frames + 1]
+        pixels = torch.from_numpy(frames.copy()).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+        found.append(encode_frames(vae, pixels)[0, :, 1:])
+    return found
 
 
 def _noise(batch: Batch, seed: int) -> Tensor:

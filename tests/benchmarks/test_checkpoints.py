@@ -4,10 +4,19 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from peft import LoraConfig
 
-from benchmarks.checkpoints import bundled_checkpoints, find_checkpoint, read_settings
+from benchmarks.checkpoints import (
+    ADAPTER_FILE,
+    bundled_checkpoints,
+    find_checkpoint,
+    read_settings,
+)
 from benchmarks.renderers import ModelRenderer
 from joystreamer.errors import InputError
+from joystreamer.model.lora import export_lora
+from joystreamer.presets import build_tiny_pipeline
 
 
 @pytest.fixture
@@ -59,3 +68,45 @@ def test_bundled_checkpoints_go_by_name(checkpoint: Path) -> None:
     assert bundled_checkpoints(root) == ("twin",)
     assert find_checkpoint("twin", root) == str(checkpoint)
     assert find_checkpoint("elsewhere/twin", root) == "elsewhere/twin"
+
+
+def test_an_adapter_stands_on_the_pipeline_beside_it(tmp_path: Path) -> None:
+    pipeline = build_tiny_pipeline(0)
+    pipeline.save_pretrained(tmp_path / "base")
+    plain = pipeline.transformer.blocks[0].attn1.to_q.weight.clone()
+    config = LoraConfig(r=2, target_modules=["to_q", "to_v"])
+    pipeline.transformer.add_adapter(config)
+    with torch.no_grad():
+        for name, value in pipeline.transformer.named_parameters():
+            if "lora_B" in name:
+                value.fill_(0.01)
+    student = tmp_path / "student"
+    student.mkdir()
+    export_lora(pipeline.transformer, student / ADAPTER_FILE)
+    say(student, preset="distilled", base="base", options={"area": 4096})
+
+    assert bundled_checkpoints(tmp_path) == ("base", "student")
+    renderer = ModelRenderer(str(student), device="cpu")
+    opened, options, _ = renderer._open()
+    assert options.steps == 4
+    layer = opened.transformer.blocks[0].attn1.to_q
+    assert torch.equal(layer.base_layer.weight, plain)
+    assert (layer.lora_B["default"].weight == 0.01).all()
+    changed = ModelRenderer(str(tmp_path / "base"), device="cpu").settings["model"]
+    assert renderer.settings["model"] != changed
+
+
+def test_an_adapter_without_its_pipeline_is_refused(tmp_path: Path) -> None:
+    student = tmp_path / "student"
+    student.mkdir()
+    for base, words in (
+        ("../base", "write the name of a folder beside this one"),
+        ("base", "is no saved pipeline"),
+    ):
+        say(student, base=base)
+        with pytest.raises(InputError, match=words):
+            ModelRenderer(str(student))
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "model_index.json").write_text("{}")
+    with pytest.raises(InputError, match="is an adapter for"):
+        ModelRenderer(str(student))
