@@ -1,13 +1,13 @@
 """S3FD face detection, batched, with the reference's arithmetic.
 
-The layers come from `syncnet_python`. Its own forward pass builds the anchors in a Python loop for
-every picture and decodes one picture at a time; here anchors are kept per picture size, batches run
-in channels-last order (2 to 3 times faster on a CPU), and decoding is vectorised. Raw outputs agree
-within 1e-4 and boxes within 1e-3 px. Constants: eval docs `metrics/sync.md`; source: Zhang et al.,
-"S3FD" (2017), as used by joonson/syncnet_python.
+The layers' weights come from `syncnet_python`. Its own forward pass builds the anchors in a Python
+loop for every picture and decodes one picture at a time; here anchors are kept per picture size and
+decoding is vectorised. The layers run through ncnn on a processor (`eval.backends.s3fd_winograd`) and
+through torch elsewhere. Raw outputs agree within 1e-4 and boxes within 1e-3 px. Constants: eval docs
+`metrics/sync.md`; source: Zhang et al., "S3FD" (2017), as used by joonson/syncnet_python.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -18,8 +18,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from eval.backends.s3fd_winograd import WinogradLayers, has_ncnn, joint_head
 from eval.backends.syncnet import load_state
 from eval.face_tracks import Boxes
+from eval.measure import CannotMeasure
 from joystreamer.errors import MissingExtra
 
 SCALE: Final = 0.25
@@ -35,8 +37,10 @@ VARIANCES: Final = (0.1, 0.2)
 ANCHORS_PX: Final = (16, 32, 64, 128, 256, 512)
 STRIDES_PX: Final = (4, 8, 16, 32, 64, 128)
 
-_TAPS: Final = (16, 23, 30)
+TAPS: Final = (16, 23, 30)
 """Where the backbone is tapped, each with its own norm."""
+
+Layers = Callable[[NDArray[np.float32]], list[torch.Tensor]]
 
 
 def load_s3fd(path: Path, device: str = "cpu") -> "S3FDFinder":
@@ -52,7 +56,19 @@ def load_s3fd(path: Path, device: str = "cpu") -> "S3FDFinder":
     """
     network = new_s3fd()
     load_state(network, path, "S3FD")
-    return S3FDFinder(network, device=device)
+    return S3FDFinder(fastest_layers(network, device))
+
+
+def fastest_layers(network: nn.Module, device: str = "cpu") -> Layers:
+    """Return the layers as they run fastest: through ncnn on a processor where it is installed.
+
+    Args:
+        network: `S3FDNet` of syncnet-python.
+        device: Torch device string.
+    """
+    if device == "cpu" and has_ncnn():
+        return WinogradLayers(network, TAPS)
+    return TorchLayers(network, device)
 
 
 def new_s3fd() -> nn.Module:
@@ -71,36 +87,91 @@ def new_s3fd() -> nn.Module:
     return network
 
 
+class TorchLayers:
+    """The layers through torch, on any device.
+
+    Args:
+        network: `S3FDNet` of syncnet-python.
+        device: Torch device string.
+    """
+
+    def __init__(self, network: Any, device: str = "cpu") -> None:
+        self._device = torch.device(device)
+        network = network.eval().requires_grad_(False).to(self._device)
+        self._network = network.to(memory_format=torch.channels_last)
+        self._heads = [
+            joint_head(network, index).to(self._device).to(memory_format=torch.channels_last)
+            for index in range(len(STRIDES_PX))
+        ]
+
+    def __call__(self, pixels: NDArray[np.float32]) -> list[torch.Tensor]:
+        """Return the answers of the six heads.
+
+        Args:
+            pixels: float32, (n, height, width, 3), RGB, mean subtracted.
+
+        Returns:
+            Per head, finest first: float32 (n, rows, columns, 4 + classes); box offsets, then the
+            logits of "no face" (three on the finest head, else one) and "face".
+        """
+        with torch.inference_mode():
+            x = torch.from_numpy(pixels).to(self._device).permute(0, 3, 1, 2)
+            features = self._features(x)
+            return [
+                head(feature).permute(0, 2, 3, 1)
+                for head, feature in zip(self._heads, features, strict=True)
+            ]
+
+    def _features(self, x: torch.Tensor) -> list[torch.Tensor]:
+        network = self._network
+        norms = (network.L2Norm3_3, network.L2Norm4_3, network.L2Norm5_3)
+        features, start = [], 0
+        for stop, norm in zip(TAPS, norms, strict=True):
+            for layer in network.vgg[start:stop]:
+                x = layer(x)
+            features.append(norm(x))
+            start = stop
+        for layer in network.vgg[start:]:
+            x = layer(x)
+        features.append(x)
+        for index, layer in enumerate(network.extras):
+            x = torch.relu(layer(x))
+            if index % 2:
+                features.append(x)
+        return features
+
+
 class S3FDFinder:
     """Finds faces in batches.
 
     Args:
-        network: Layers of `S3FDNet`.
+        layers: Answers the heads' maps for pictures; see `TorchLayers`.
         scale: Factor by which pictures are shrunk first.
         min_score: Faces below are dropped.
-        device: Torch device string.
     """
 
     def __init__(
-        self,
-        network: nn.Module,
-        *,
-        scale: float = SCALE,
-        min_score: float = MIN_SCORE,
-        device: str = "cpu",
+        self, layers: Layers, *, scale: float = SCALE, min_score: float = MIN_SCORE
     ) -> None:
-        self._device = torch.device(device)
-        network = network.eval().requires_grad_(False).to(self._device)
-        self._network: Any = network.to(memory_format=torch.channels_last)
+        self._layers = layers
         self._scale = scale
         self._min_score = min_score
 
     def find(self, images: Sequence[NDArray[np.uint8]]) -> list[Boxes]:
-        """Return faces per picture; see `eval.sync.networks.FaceFinder`."""
+        """Return faces per picture; see `eval.sync.networks.FaceFinder`.
+
+        Raises:
+            CannotMeasure: The pictures are too small for the network.
+        """
         if not images:
             return []
         height, width = images[0].shape[:2]
         batch = np.stack([self._shrink(image) for image in images])
+        if min(map(min, _map_sizes(*batch.shape[1:3]))) < 1:
+            raise CannotMeasure(
+                "too_small",
+                f"the picture measures {width} x {height}; no face in it is large enough",
+            )
         places, scores = self.raw(batch)
         anchors = anchor_boxes(batch.shape[1], batch.shape[2])
         size = np.array([width, height, width, height], np.float32)
@@ -130,37 +201,14 @@ class S3FDFinder:
         Returns:
             Box offsets, float32 (n, anchors, 4), and face probabilities, float32 (n, anchors).
         """
-        with torch.inference_mode():
-            pixels = torch.from_numpy(images).to(self._device).float()
-            pixels -= torch.tensor(MEAN_RGB, device=self._device)
-            places, logits = self._heads(pixels.permute(0, 3, 1, 2))
-            scores = torch.softmax(logits, dim=-1)[..., 1]
-        return places.cpu().numpy(), scores.cpu().numpy()
-
-    def _heads(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        network = self._network
-        norms = (network.L2Norm3_3, network.L2Norm4_3, network.L2Norm5_3)
-        features, start = [], 0
-        for stop, norm in zip(_TAPS, norms, strict=True):
-            for layer in network.vgg[start:stop]:
-                x = layer(x)
-            features.append(norm(x))
-            start = stop
-        for layer in network.vgg[start:]:
-            x = layer(x)
-        features.append(x)
-        for index, layer in enumerate(network.extras):
-            x = torch.relu(layer(x))
-            if index % 2:
-                features.append(x)
+        pixels = images.astype(np.float32) - np.array(MEAN_RGB, np.float32)
         places, logits = [], []
-        for index, feature in enumerate(features):
-            place, logit = network.loc[index](feature), network.conf[index](feature)
-            if index == 0:  # the finest head has three maps for "no face"; the strongest counts
-                logit = torch.cat([logit[:, :3].amax(dim=1, keepdim=True), logit[:, 3:]], dim=1)
-            places.append(place.permute(0, 2, 3, 1).flatten(1, 2))
-            logits.append(logit.permute(0, 2, 3, 1).flatten(1, 2))
-        return torch.cat(places, dim=1), torch.cat(logits, dim=1)
+        for answer in self._layers(pixels):
+            places.append(answer[..., :4].flatten(1, 2))
+            nothing = answer[..., 4:-1].amax(dim=-1)  # the strongest of the finest head's three
+            logits.append(torch.stack([nothing, answer[..., -1]], dim=-1).flatten(1, 2))
+        scores = torch.softmax(torch.cat(logits, dim=1), dim=-1)[..., 1]
+        return torch.cat(places, dim=1).cpu().numpy(), scores.cpu().numpy()
 
 
 @lru_cache(maxsize=8)

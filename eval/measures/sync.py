@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import lru_cache, partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +26,12 @@ from eval.sync.reference import (
 from eval.sync.sound import ACTIVE_DB, MIN_ACTIVE_S, MIN_MODULATION
 
 WEIGHTS: Final = ("syncnet-v2", "s3fd")
-LIBRARIES: Final = ("opencv-contrib-python", "syncnet-python", "torch")
+LIBRARIES: Final = (
+    *(("ncnn",) if find_spec("ncnn") else ()),  # the detector runs without it too, more slowly
+    "opencv-contrib-python",
+    "syncnet-python",
+    "torch",
+)
 PUPPET_WEIGHTS: Final = ("puppet-syncnet",)
 PUPPET_RULES: Final = CleanRules(every=1, min_face_px=8.0)
 """Heads are found by colour, at no cost that would be worth leaving frames out; in a picture of 64

@@ -1,5 +1,6 @@
 """SyncNet and S3FD against syncnet_python's own code, with seeded calibrated random weights."""
 
+from copy import deepcopy
 from importlib import import_module
 from pathlib import Path
 
@@ -11,8 +12,18 @@ from scipy.io import wavfile
 from syncnet_python.detectors.s3fd import S3FD
 
 from eval.backends.random_weights import random_s3fd, random_syncnet
-from eval.backends.s3fd import S3FDFinder, anchor_boxes, decode_boxes
+from eval.backends.s3fd import (
+    TAPS,
+    Layers,
+    S3FDFinder,
+    TorchLayers,
+    anchor_boxes,
+    decode_boxes,
+    fastest_layers,
+)
+from eval.backends.s3fd_winograd import WinogradLayers, has_ncnn
 from eval.backends.syncnet import NetworkEmbedder
+from eval.measure import CannotMeasure
 from eval.mfcc import mfcc
 from eval.sync.curve import read_table, shift_distances
 from eval.sync.networks import sound_windows
@@ -26,11 +37,6 @@ instance_module = import_module("syncnet_python.SyncNetInstance")
 @pytest.fixture(scope="module")
 def syncnet():
     return random_syncnet(7)
-
-
-@pytest.fixture(scope="module")
-def s3fd():
-    return random_s3fd(3)
 
 
 def moving_crops(count: int, seed: int) -> np.ndarray:
@@ -96,23 +102,52 @@ def test_flat_branch_equals_windows(syncnet) -> None:
     np.testing.assert_allclose(NetworkEmbedder(syncnet).see(crops), expected, atol=1e-4, rtol=0)
 
 
+def layers_by(engine: str, network: torch.nn.Module) -> Layers:
+    """The detector's layers; the network itself stays as it is."""
+    if engine == "torch":
+        return TorchLayers(deepcopy(network))
+    if not has_ncnn():
+        pytest.skip("Winograd's convolutions need the package ncnn, of the extra 'eval'")
+    return WinogradLayers(network, TAPS)
+
+
+@pytest.mark.parametrize("engine", ["torch", "winograd"])
 @pytest.mark.parametrize("size", [(96, 160), (101, 187)], ids=str)
-def test_detector_raw_outputs_equal_the_reference(s3fd, size: tuple[int, int]) -> None:
+def test_detector_raw_outputs_equal_the_reference(size: tuple[int, int], engine: str) -> None:
+    network = trained_size(random_s3fd(3))
     images = np.random.default_rng(0).integers(0, 256, (2, *size, 3)).astype(np.uint8)
-    places, scores = S3FDFinder(s3fd).raw(images)
+    places, scores = S3FDFinder(layers_by(engine, network)).raw(images)
     for index, image in enumerate(images):
-        captured = capture_reference(s3fd, image)
-        np.testing.assert_allclose(places[index], captured["places"], atol=1e-4, rtol=1e-4)
+        captured = capture_reference(network, image)
+        assert np.ptp(captured["places"]) > 5
+        assert np.ptp(captured["scores"]) > 0.9
+        np.testing.assert_allclose(places[index], captured["places"], atol=1e-4, rtol=0)
         np.testing.assert_allclose(scores[index], captured["scores"], atol=1e-4, rtol=0)
         np.testing.assert_allclose(anchor_boxes(*size), captured["anchors"], atol=1e-6, rtol=0)
 
 
-def test_boxes_equal_the_reference(s3fd) -> None:
-    tame(s3fd)
-    finder = S3FDFinder(s3fd)
+def test_winograd_is_as_exact_as_plain_convolution() -> None:
+    """Both against double precision: the root mean square of the errors is of one size."""
+    network = trained_size(random_s3fd(4))
+    images = np.random.default_rng(1).integers(0, 256, (1, 90, 160, 3)).astype(np.uint8)
+    pixels = images.astype(np.float32) - 115
+    exact = TorchLayers(deepcopy(network).double())(pixels.astype(np.float64))
+    errors = {}
+    for engine in ("torch", "winograd"):
+        answers = layers_by(engine, network)(pixels)
+        gaps = [(mine - true).flatten() for mine, true in zip(answers, exact, strict=True)]
+        errors[engine] = float(torch.cat(gaps).square().mean().sqrt())
+    assert errors["winograd"] < 2 * errors["torch"] < 1e-4
+
+
+@pytest.mark.parametrize("engine", ["torch", "winograd"])
+def test_boxes_equal_the_reference(engine: str) -> None:
+    network = random_s3fd(3)
+    tame(network)
+    finder = S3FDFinder(layers_by(engine, network))
     images = np.random.default_rng(5).integers(0, 256, (3, 320, 480, 3)).astype(np.uint8)
     found = finder.find(list(images))
-    reference = S3FD(net=s3fd, device="cpu")
+    reference = S3FD(net=network, device="cpu")
     total = 0
     for image, boxes in zip(images, found, strict=True):
         expected = reference.detect_faces(image, conf_th=0.9, scales=[0.25])
@@ -123,7 +158,26 @@ def test_boxes_equal_the_reference(s3fd) -> None:
     assert total >= 6, "too few boxes to show anything"
 
 
-def test_decoding_equals_the_reference(s3fd) -> None:
+def test_pictures_of_any_size_take_turns() -> None:
+    """One detector serves clips of different sizes, in any order, on any number of threads."""
+    network = trained_size(random_s3fd(6))
+    finder = S3FDFinder(fastest_layers(deepcopy(network)))
+    plain = S3FDFinder(TorchLayers(network))
+    for size in ((61, 33), (180, 100), (61, 33)):
+        images = np.random.default_rng(7).integers(0, 256, (3, *size, 3)).astype(np.uint8)
+        for mine, other in zip(finder.raw(images), plain.raw(images), strict=True):
+            np.testing.assert_allclose(mine, other, atol=1e-4, rtol=0)
+
+
+def test_a_picture_too_small_for_a_face_is_refused() -> None:
+    finder = S3FDFinder(fastest_layers(random_s3fd(6)))
+    with pytest.raises(CannotMeasure, match="the picture measures 300 x 100; no face") as caught:
+        finder.find([np.zeros((100, 300, 3), np.uint8)])
+    assert caught.value.reason == "too_small"
+    assert len(finder.find([np.zeros((112, 300, 3), np.uint8)])) == 1
+
+
+def test_decoding_equals_the_reference() -> None:
     from syncnet_python.detectors.s3fd.box_utils import decode
 
     dice = np.random.default_rng(2)
@@ -149,6 +203,15 @@ def capture_reference(network, image: np.ndarray) -> dict[str, np.ndarray]:
     finally:
         network.detect.forward = original
     return captured
+
+
+def trained_size(network):
+    """Scale the heads' answers to the size that trained ones have: offsets 1, logits 2."""
+    with torch.no_grad():
+        for layers, factor in ((network.loc, 1 / 8), (network.conf, 1 / 4)):
+            for layer in layers:
+                layer.weight.mul_(factor)
+    return network
 
 
 def tame(network) -> None:
