@@ -7,9 +7,10 @@ pictures travel through pipes instead of folders of files. Knows nothing of face
 
 import subprocess
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
-from typing import Final, Self
+from typing import IO, Final, Self
 
 import cv2
 import numpy as np
@@ -72,12 +73,15 @@ def read_sound(source: Path, scratch: Path) -> NDArray[np.int16]:
     return samples
 
 
-def jpeg_frames(clip: Path, *, quality: int | None = None) -> Iterator[NDArray[np.uint8]]:
+def jpeg_frames(
+    clip: Path, *, quality: int | None = None, keep: Path | None = None
+) -> Iterator[NDArray[np.uint8]]:
     """Yield a file's pictures after a JPEG round trip.
 
     Args:
         clip: The file.
         quality: FFmpeg's quality scale; None for its default.
+        keep: Where the JPEG files are kept, one after the other, for `kept_frames`.
 
     Yields:
         uint8, (height, width, 3), BGR.
@@ -88,23 +92,39 @@ def jpeg_frames(clip: Path, *, quality: int | None = None) -> Iterator[NDArray[n
     scale = [] if quality is None else ["-q:v", str(quality)]
     command = [find_ffmpeg(), "-hide_banner", "-loglevel", "error", "-nostdin", "-i", str(clip)]
     command += [*scale, "-threads", "1", "-f", "image2pipe", "-c:v", "mjpeg", "-"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process,
+        keep.open("wb") if keep else nullcontext() as copy,
+    ):
         assert process.stdout is not None
         assert process.stderr is not None
         try:
-            held = b""
-            while block := process.stdout.read(_BLOCK):
-                *whole, held = _split(held + block)
-                for picture in whole:
-                    yield _decode(picture)
-            if held:
-                yield _decode(held)
+            yield from _pictures(process.stdout, copy)
             message = process.stderr.read().decode(errors="replace").strip()
         finally:
             process.kill()
     if process.returncode > 0:
         lines = message.splitlines() or ["no message"]
         raise CannotMeasure("decode_error", f"ffmpeg could not read the clip: {lines[-1]}")
+
+
+def kept_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
+    """Yield the pictures that `jpeg_frames` kept: uint8, (height, width, 3), BGR."""
+    with path.open("rb") as stream:
+        yield from _pictures(stream, None)
+
+
+def _pictures(stream: IO[bytes], copy: IO[bytes] | None) -> Iterator[NDArray[np.uint8]]:
+    """Decode a stream of JPEG files, and copy it."""
+    held = b""
+    while block := stream.read(_BLOCK):
+        if copy is not None:
+            copy.write(block)
+        *whole, held = _split(held + block)
+        for picture in whole:
+            yield _decode(picture)
+    if held:
+        yield _decode(held)
 
 
 def _split(stream: bytes) -> list[bytes]:

@@ -2,14 +2,17 @@
 
 Each is a set of rules over one route: 25 fps copy of the clip, JPEG frames, faces in every frame,
 shots, the reference's tracker, crops through a video codec, SyncNet with zero vectors beyond the
-sound. Frames are streamed twice instead of being kept. Differences that stay: the clip's value is null
-with a reason where a reference prints 0.0 or nothing. See `docs/metrics/sync.md` for the defects.
+sound. Frames are streamed twice, the second time from a file of JPEGs. Differences that stay: the
+clip's value is null with a reason where a reference prints 0.0 or nothing. See `docs/metrics/sync.md`
+for the defects.
 """
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -148,8 +151,11 @@ class ReferenceObserver:
         sound = read_sound(source, folder / "sound.wav")
         if judge_sound(sound / 32768, 16_000).reason == "silent_audio":
             raise CannotMeasure("silent_audio")
-        detections = list(self._detect(copy))
-        shots = list_shots(copy, threshold=self._rules.cut_threshold)
+        pictures = folder / "pictures.mjpeg"
+        with ThreadPoolExecutor(1) as aside:  # while the detector computes
+            listed = aside.submit(list_shots, copy, threshold=self._rules.cut_threshold)
+            detections = list(self._detect(copy, pictures))
+            shots = listed.result()
         tracks = self._tracks(detections, shots)
         if not tracks:
             found = any(len(faces) for faces in detections)
@@ -160,20 +166,27 @@ class ReferenceObserver:
                 if found
                 else "no face was found in any frame",
             )
-        clips = self._write_crops(copy, tracks, folder)
+        clips = self._write_crops(pictures, tracks, folder)
         return self._score(tracks, clips, sound, folder)
 
-    def _detect(self, copy: Path) -> Iterator[Boxes]:
+    def _detect(self, copy: Path, pictures: Path) -> Iterator[Boxes]:
+        """Yield the faces of every frame; the next frames are decoded while faces are searched."""
         from eval.backends.ffmpeg_route import jpeg_frames
 
-        waiting: list[NDArray[np.uint8]] = []
-        for image in jpeg_frames(copy, quality=JPEG_QUALITY):
-            waiting.append(image[..., ::-1])
-            if len(waiting) == DETECTION_BATCH:
-                yield from (faces[:, :4] for faces in self._tools.finder.find(waiting))
-                waiting = []
-        if waiting:
-            yield from (faces[:, :4] for faces in self._tools.finder.find(waiting))
+        def search(images: Sequence[NDArray[np.uint8]]) -> list[Boxes]:
+            return [faces[:, :4] for faces in self._tools.finder.find(images)]
+
+        with ThreadPoolExecutor(1) as aside:
+            images = (
+                image[..., ::-1] for image in jpeg_frames(copy, quality=JPEG_QUALITY, keep=pictures)
+            )
+            searched: Future[list[Boxes]] | None = None
+            while batch := list(islice(images, DETECTION_BATCH)):
+                before, searched = searched, aside.submit(search, batch)
+                if before is not None:
+                    yield from before.result()
+            if searched is not None:
+                yield from searched.result()
 
     def _tracks(self, detections: Sequence[Boxes], shots: Sequence[tuple[int, int]]) -> list[Track]:
         find = mocha_tracks if self._rules.tracker == "mocha" else joonson_tracks
@@ -187,15 +200,15 @@ class ReferenceObserver:
             if track.detections > self._rules.min_detections and track.size_px > MIN_FACE_PX
         ]
 
-    def _write_crops(self, copy: Path, tracks: Sequence[Track], folder: Path) -> list[Path]:
-        from eval.backends.ffmpeg_route import CropWriter, jpeg_frames
+    def _write_crops(self, pictures: Path, tracks: Sequence[Track], folder: Path) -> list[Path]:
+        from eval.backends.ffmpeg_route import CropWriter, kept_frames
 
         side = self._tools.embedder.side
         geometry = [smooth(centre_and_half(track.boxes), ends="zeros") for track in tracks]
         paths = [folder / f"crop{index}{self._rules.container}" for index in range(len(tracks))]
         with ExitStack() as stack:
             writers = [stack.enter_context(CropWriter(path, side)) for path in paths]
-            for number, image in enumerate(jpeg_frames(copy, quality=JPEG_QUALITY)):
+            for number, image in enumerate(kept_frames(pictures)):
                 for track, places, writer in zip(tracks, geometry, writers, strict=True):
                     index = number - int(track.frames[0])
                     if 0 <= index < len(track.frames):
