@@ -5,6 +5,7 @@ Each command lives in a `*_cli.py` file and imports what it runs only when it ru
 
 import click
 
+from benchmarks.ablation_cli import ablation
 from benchmarks.demo_cli import demo
 from benchmarks.exchange_cli import export_list, import_list
 from benchmarks.mochabench_cli import mochabench
@@ -25,6 +26,7 @@ def main() -> None:
         python -m benchmarks check SUITE         does a suite keep its promises
         python -m benchmarks build SUITE         fill it with your pictures and recordings
         python -m benchmarks import FORM LIST    or take the inputs of another project
+        python -m benchmarks ablation            train and compare the tiny students, hours
         python -m benchmarks run SUITE           checkpoints and competitors over every case, scored
 
     Exit codes: 0 all well, 1 some cases failed (the rest is done), 2 something given does not fit.
@@ -40,6 +42,7 @@ for command in (
     list_adapters,
     run,
     demo,
+    ablation,
     mochabench,
     perf,
 ):

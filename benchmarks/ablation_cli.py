@@ -1,0 +1,37 @@
+"""`python -m benchmarks ablation`."""
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option("--folder", type=click.Path(path_type=Path), default=Path("runs") / "ablation",
+              show_default=True, help="Where everything goes; the same folder goes on.")  # fmt: skip
+@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True,
+              help="Seeds of every student.")  # fmt: skip
+@click.option("--cycles", type=click.IntRange(min=0), default=0,
+              help="Student updates; by default the preset's.")  # fmt: skip
+@click.option("--questions", type=click.IntRange(min=2), default=64, show_default=True,
+              help="Size of the exam, half of it unseen combinations.")  # fmt: skip
+@click.option("--short", is_flag=True,
+              help="Two updates a stage and no gates: shows that everything runs, proves nothing.")  # fmt: skip
+def ablation(folder: Path, seeds: int, cycles: int, questions: int, short: bool) -> None:
+    """Train the tiny chain, distil every arm, examine all of it: the paper's Fig. 10 as numbers.
+
+    Hours on two cores; stop it whenever you like, the same command goes on. Every stage is an ordinary
+    `joystreamer train` or `distill`, printed before it runs.
+    """
+    from benchmarks.puppet.ablation import CEILING, Plan, run_ablation, short_chain
+    from benchmarks.puppet.ablation_report import write_page
+    from benchmarks.puppet.chain import Chain
+
+    chain = short_chain(folder) if short else Chain(folder=folder)
+    plan = Plan(
+        chain=chain, seeds=tuple(range(seeds)), cycles=cycles, questions=questions,
+        steps=2 if short else 16, gate=not short,
+    )  # fmt: skip
+    found = run_ablation(plan, lambda words: click.echo(words, err=True))
+    ceiling = json.loads((folder / CEILING).read_text())
+    click.echo(f"report: {write_page(folder, found.rows, ceiling, found.threshold)}")
