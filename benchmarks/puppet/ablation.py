@@ -121,6 +121,7 @@ def short_chain(folder: Path) -> Chain:
     return Chain(
         folder=folder,
         clips={"codec": 4, "foundation": 4, "avatar": 4},
+        few=4,
         short=("loop.updates=2", "loop.global_batch=2", "loop.micro_batch=2"),
     )
 

@@ -49,6 +49,15 @@ class Stage:
         return tuple(name for name in (self.start, self.text_teacher, self.student) if name)
 
     @property
+    def clips(self) -> str:
+        """Footage it sees: all of a set, or the few first where a text teacher's conditions are kept.
+
+        Those are two more encodings of every clip, most of the time that a cache takes.
+        """
+        few = self.distils or self.preset == "tiny-text-teacher"
+        return f"few-{self.footage}" if few else self.footage
+
+    @property
     def distils(self) -> bool:
         """Whether it is a distillation."""
         return self.preset in ("tiny-distill", "tiny-vanilla")
@@ -130,6 +139,7 @@ class Chain:
     Attributes:
         folder: Where everything goes.
         clips: Clips of each set.
+        few: Clips of the sets whose clips are kept with a text teacher's conditions.
         short: Settings that every stage gets in the short form.
         settings: Settings of single stages, on top.
     """
@@ -138,6 +148,7 @@ class Chain:
     clips: dict[Kind, int] = field(
         default_factory=lambda: {"codec": 160, "foundation": 600, "avatar": 500}
     )
+    few: int = 200
     short: tuple[str, ...] = ()
     settings: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -163,7 +174,7 @@ class Chain:
         if stage.student:
             words += ["--continue-from", str(self.folder / stage.student)]
         words += [
-            "--manifest", str(self.folder / "footage" / stage.footage / "manifest.jsonl"),
+            "--manifest", str(self.folder / "footage" / stage.clips / "manifest.jsonl"),
             "--cache", str(self.cache(stage)), "--out", str(self.folder / stage.name),
         ]  # fmt: skip
         for setting in (*stage.settings, *self.short, *self.settings.get(stage.name, ())):
@@ -181,9 +192,10 @@ class Chain:
         missing = [name for name in stage.needs if not self.finished(name)]
         if missing:
             raise StageFailed(f"{stage.name} needs {', '.join(missing)} first")
-        footage = self.folder / "footage" / stage.footage
+        footage = self.folder / "footage" / stage.clips
         if not (footage / "manifest.jsonl").is_file():
-            write_footage(footage, stage.footage, self.clips[stage.footage])
+            count = self.few if stage.clips != stage.footage else self.clips[stage.footage]
+            write_footage(footage, stage.footage, count)
         words = self.command(stage)
         print(f"$ {shlex.join(words)}", flush=True)  # noqa: T201 - the record of what was run
         command = [sys.executable, "-m", "joystreamer.training", *words[1:]]
