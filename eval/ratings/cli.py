@@ -45,6 +45,9 @@ def ratings() -> None:
     help="Two systems to compare; repeatable.",
 )
 @click.option(
+    "--case", "cases", multiple=True, help="Only this case; repeatable. Default: all of the suite."
+)
+@click.option(
     "--file",
     "path",
     type=A_FILE,
@@ -67,8 +70,9 @@ def ratings() -> None:
 )
 @on_workspace
 def create(
-    name: str, suite: str | None, pairs: tuple[tuple[str, str], ...], path: Path | None, raters: int | None,
-    per_case: int | None, seed: int | None, blind: bool, simulated: bool, root: Path, database: str | None,
+    name: str, suite: str | None, pairs: tuple[tuple[str, str], ...], cases: tuple[str, ...],
+    path: Path | None, raters: int | None, per_case: int | None, seed: int | None, blind: bool,
+    simulated: bool, root: Path, database: str | None,
 ) -> None:  # fmt: skip
     """Declare campaign NAME: protocol, exclusion rule and plan are sealed before the first vote."""
     from eval.ratings.campaign_reader import parse_campaign, read_campaign
@@ -77,8 +81,9 @@ def create(
     from eval.store.registry import all_cases
 
     given = {
-        "name": name, "suite": suite, "pairs": [list(pair) for pair in pairs] or None, "raters": raters,
-        "per_case": per_case, "seed": seed, "blind_until_frozen": blind or None, "simulated": simulated or None,
+        "name": name, "suite": suite, "pairs": [list(pair) for pair in pairs] or None,
+        "cases": list(cases) or None, "raters": raters, "per_case": per_case, "seed": seed,
+        "blind_until_frozen": blind or None, "simulated": simulated or None,
     }  # fmt: skip
     given = {key: value for key, value in given.items() if value is not None}
     workspace = open_workspace(root, database)

@@ -142,7 +142,7 @@ def require_clips(plan: Sequence[Showing], clip_table: ClipTable) -> None:
         hint = "" if system in known else nearest(system, known)
         raise InputError(
             f"system {system!r} has no playable clip of case {case!r}{hint} ({len(missing)} clips are "
-            "missing in all); ingest them first, or name fewer cases"
+            "missing in all); ingest them first, or name the cases to show with --case"
         )
 
 

@@ -214,6 +214,20 @@ modes = ["side", "wipe"]
 """
 
 
+def test_a_campaign_may_show_some_cases_of_a_suite_only(call, workspace):
+    with workspace.database.write() as connection:
+        connection.execute(
+            insert(cases).values(suite="talk", id="unanswered", position=8, record={})
+        )
+    pair = ("--suite", "talk", "--pair", "ours", "omni")
+    refused = call("create", "all", *pair)
+    assert refused.exit_code == 2
+    assert "name the cases to show with --case" in refused.output
+    declared = call("create", "some", *pair, "--case", "c1", "--case", "c2")
+    assert declared.exit_code == 0, declared.output
+    assert "1 pairs, 2 cases" in declared.output
+
+
 def test_a_protocol_file_says_everything(call, workspace, tmp_path):
     path = tmp_path / "protocol.toml"
     path.write_text(PROTOCOL)
