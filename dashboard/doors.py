@@ -19,10 +19,11 @@ from starlette.routing import Route
 
 from dashboard.provider import provider_is_set_up
 from dashboard.site import Site, current_site
-from dashboard.visitors import client_of, require_same_origin, status_of
+from dashboard.visitors import client_of, require_same_origin, sentence_of, status_of
 from eval.ratings.joining import redeem_invite
 from eval.ratings.refusals import RatingRefused
 from eval.ratings.sessions import COOKIE_NAME, LOCAL, Session, cookie_attributes, is_operator
+from eval.store.database import DatabaseUnavailable
 
 _MAX_FORM: Final = 4096
 
@@ -84,7 +85,7 @@ async def post_join(request: Request) -> Response:
             redeem_invite, site.workspace.database, token, client=client_of(site, request),
             now=time.time(),
         )  # fmt: skip
-    except RatingRefused as error:
+    except (RatingRefused, DatabaseUnavailable) as error:
         return page("Not opened", f"<p>{escape(_sentence(error))}</p>", status_of(error))
     return _enter(site, Session(role="annotator", subject=str(who.id), campaign=who.campaign))
 
@@ -134,7 +135,7 @@ def _enter(site: Site, session: Session) -> Response:
 
 
 def _sentence(error: Exception) -> str:
-    text = str(error)
+    text = sentence_of(error)
     return text[:1].upper() + text[1:] + "."
 
 

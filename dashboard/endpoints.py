@@ -19,7 +19,13 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from dashboard.site import Site, current_site
-from dashboard.visitors import annotator_of, require_same_origin, session_of, status_of
+from dashboard.visitors import (
+    annotator_of,
+    require_same_origin,
+    sentence_of,
+    session_of,
+    status_of,
+)
 from dashboard.work import open_medium, prepare, reserve, save_vote, take_back, tell_work
 from eval.ratings.refusals import NotAllowed
 from eval.ratings.serving import Assignment
@@ -161,7 +167,7 @@ async def _read_json(request: Request) -> Mapping[str, Any]:
 
 def _refusal(error: InputError, status: int | None = None) -> JSONResponse:
     return JSONResponse(
-        {"saved": False, "error": str(error)},
+        {"saved": False, "error": sentence_of(error)},
         status_code=status or status_of(error),
         headers={"cache-control": "no-store"},
     )

@@ -10,6 +10,8 @@ from eval.ratings.invites import hash_client
 from eval.ratings.refusals import NotAllowed, RatingRefused
 from eval.ratings.roles import Action, may
 from eval.ratings.sessions import COOKIE_NAME, Session, same_origin
+from eval.store.database import DatabaseUnavailable
+from eval.store.files import StoreUnwritable
 
 CROSS_ORIGIN = "this request comes from another site; open the page itself and try again"
 
@@ -53,6 +55,16 @@ def client_of(site: Site, request: Request) -> str:
     return hash_client(request.client.host if request.client else "", site.client_key)
 
 
+NOT_NOW = "the server cannot store or read anything at this moment; nothing was lost: try again in a minute"
+
+
 def status_of(error: Exception) -> int:
-    """HTTP status that fits a refusal; 400 for other mistakes."""
-    return error.status if isinstance(error, RatingRefused) else 400
+    """HTTP status that fits a refusal; 503 when the store is at fault, 400 for other mistakes."""
+    if isinstance(error, RatingRefused):
+        return error.status
+    return 503 if isinstance(error, DatabaseUnavailable | StoreUnwritable) else 400
+
+
+def sentence_of(error: Exception) -> str:
+    """What a visitor is told; nothing of where the store is."""
+    return NOT_NOW if status_of(error) == 503 else str(error)

@@ -6,13 +6,14 @@ cannot be decoded is stored with its problem, so that it is counted as missing r
 
 import secrets
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from eval.matching import Match, match_folder, match_manifest
 from eval.records import Clip, Suite, System
-from eval.store.files import TEMPORARY_PREFIX, ContentFolder
+from eval.store.files import TEMPORARY_PREFIX, ContentFolder, StoreUnwritable
 from eval.store.registry import add_clip, add_suite, add_system, to_json
 from eval.store.workspace import Workspace
 from joystreamer.errors import InputError
@@ -152,6 +153,8 @@ def _store(workspace: Workspace, match: Match, suite: str, *, proxies: bool) -> 
         poster = _derived(workspace.posters, ".jpg", lambda target: write_poster(media, target))
         if proxies:
             proxy = make_proxy(workspace, media)
+    except StoreUnwritable:  # our trouble, and no problem of the clip
+        raise
     except InputError as error:
         problem = str(error).replace(str(media), match.path.name)
     clip = Clip(
@@ -174,12 +177,17 @@ def make_proxy(workspace: Workspace, media: Path) -> str:
 
 def _derived(folder: ContentFolder, suffix: str, write: Callable[[Path], None]) -> str:
     target = folder.root / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}{suffix}"
-    folder.root.mkdir(parents=True, exist_ok=True)
-    write(target)
     try:
+        folder.root.mkdir(parents=True, exist_ok=True)
+        write(target)
         return folder.add_file(target)
+    except OSError as error:
+        if isinstance(error, InputError):
+            raise
+        raise StoreUnwritable(folder.root, error) from error
     finally:
-        target.unlink()
+        with suppress(OSError):
+            target.unlink(missing_ok=True)
 
 
 def describe(matched: Matched) -> Sequence[str]:

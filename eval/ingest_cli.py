@@ -60,7 +60,7 @@ def ingest(
     failed = list(matched.problems)
     stored = []
     if not dry_run:
-        workspace = Workspace(root, database)
+        workspace = click.get_current_context().with_resource(Workspace(root, database))
         with clip_progress("ingesting", quiet=as_json) as tell:
             for count, item in enumerate(
                 store_matches(workspace, matched, suite=suite, proxies=proxies)

@@ -137,7 +137,7 @@ def leaderboard(
     from eval.store.scores import spec_descriptions
     from eval.store.workspace import Workspace
 
-    workspace = Workspace(root, database)
+    workspace = click.get_current_context().with_resource(Workspace(root, database))
     scores = read_scores(workspace, given, snapshot)
     board = build_board(
         scores,
@@ -180,7 +180,7 @@ def compare(
     from eval.store.scores import spec_descriptions
     from eval.store.workspace import Workspace
 
-    workspace = Workspace(root, database)
+    workspace = click.get_current_context().with_resource(Workspace(root, database))
     scores = read_scores(workspace, given, snapshot)
     descriptions = spec_descriptions(workspace.database)
     comparison = compare_systems(scores, first, second, metric_facts(), descriptions=descriptions)
@@ -214,7 +214,7 @@ def report(
     from eval.store.scores import spec_descriptions
     from eval.store.workspace import Workspace
 
-    workspace = Workspace(root, database)
+    workspace = click.get_current_context().with_resource(Workspace(root, database))
     scores = read_scores(workspace, given, snapshot)
     board = build_board(
         scores,

@@ -20,7 +20,7 @@ from eval.measure import ClipInputs, Measure
 from eval.plan import Plan, Unit, make_plan, remember
 from eval.processes import Place, choose_device, this_place
 from eval.records import Speaker
-from eval.store.files import ContentFolder
+from eval.store.files import ContentFolder, digest_file
 from eval.store.leases import claim, held_by_others, release, renewed, this_worker
 from eval.store.registry import StoredClip, current_clips
 from eval.store.scores import Finished, add_scores, done, finish_run, start_run
@@ -188,6 +188,7 @@ class _Worker:
         start = len(groups) * self._place.rank // self._place.processes
         waiting = groups[start:] + groups[:start]
         while waiting:
+            damaged = []
             for position, units in enumerate(waiting):
                 clip = units[0].clip.clip
                 progress(
@@ -195,8 +196,14 @@ class _Worker:
                     len(groups),
                     f"{clip.system} / {clip.case}",
                 )
-                self._take(units)
-            waiting = self._still_open(waiting)
+                try:
+                    self._take(units)
+                except DamagedOriginal as error:
+                    # No score: the content is not what its digest says, and scores belong to digests.
+                    self.report.failures.append(f"{clip.system} / {clip.case}: {error}")
+                    release(self._workspace.database, [unit.work for unit in units], self.name)
+                    damaged.append(units)
+            waiting = self._still_open([units for units in waiting if units not in damaged])
         progress(len(groups), len(groups), "")
 
     def _take(self, units: Sequence[Unit]) -> None:
@@ -298,10 +305,18 @@ class _Worker:
         )
 
 
+class DamagedOriginal(InputError):
+    """A stored original is gone, or no longer what its digest says."""
+
+
 def _stored(media: ContentFolder, digest: str) -> Path:
     path = media.find(digest)
     if path is None:
-        raise InputError(f"the clip {digest[:12]}… is gone from {media.root}; ingest it again")
+        raise DamagedOriginal(f"the clip {digest[:12]}… is gone from {media.root}; ingest it again")
+    if digest_file(path) != digest:
+        raise DamagedOriginal(
+            f"the clip {digest[:12]}… is damaged in {media.root}; ingest it again"
+        )
     return path
 
 

@@ -61,7 +61,7 @@ def score(
     measures = (
         tuple(measure for name in names for measure in find_measures(name)) or default_measures()
     )
-    workspace = Workspace(root, database)
+    workspace = click.get_current_context().with_resource(Workspace(root, database))
     weights = WeightFolder()
     if only_explain:
         needed = sorted({name for measure in measures for name in measure.weights})

@@ -39,12 +39,21 @@ def digest_file(path: Path) -> str:
     return total.hexdigest()
 
 
+class StoreUnwritable(InputError):
+    """A file of the workspace cannot be written: no room, no permission. It says nothing of clips."""
+
+    def __init__(self, target: Path, cause: OSError) -> None:
+        super().__init__(
+            f"{target} cannot be written ({cause.strerror or cause}); check free space and permissions"
+        )
+
+
 @contextmanager
 def written_atomically(target: Path) -> Iterator[Path]:
     """Yield a temporary path that becomes `target` when the block ends well, and vanishes otherwise.
 
     Raises:
-        InputError: The folder cannot be written, or its disk is full.
+        StoreUnwritable: The folder cannot be written, or its disk is full.
     """
     temporary = target.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}{target.suffix}"
     try:
@@ -57,9 +66,7 @@ def written_atomically(target: Path) -> Iterator[Path]:
     except OSError as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(
-            f"{target} cannot be written ({error.strerror or error}); check free space and permissions"
-        ) from error
+        raise StoreUnwritable(target, error) from error
     finally:
         with suppress(NotADirectoryError):  # the folder itself could not be made
             temporary.unlink(missing_ok=True)
@@ -110,13 +117,13 @@ class ContentFolder:
         return next((path for path in sorted(folder.glob(f"{digest}*")) if path.is_file()), None)
 
     def add_file(self, source: Path) -> str:
-        """Copy a file in, unless its content is there already; return its digest.
+        """Copy a file in, unless its content is there already and whole; return its digest.
 
         The copy shares disk blocks with the source where the file system can (reflink).
         """
         digest = digest_file(source)
         target = self.path(digest, source.suffix.lower())
-        if not target.is_file():
+        if not self._holds(target, digest):
             with written_atomically(target) as temporary:
                 shutil.copyfile(source, temporary)
                 if digest_file(temporary) != digest:
@@ -129,6 +136,11 @@ class ContentFolder:
         """Store bytes, unless they are there already; return their digest."""
         digest = hashlib.sha256(content).hexdigest()
         target = self.path(digest, suffix)
-        if not target.is_file():
+        if not self._holds(target, digest):
             write_bytes(target, content)
         return digest
+
+    @staticmethod
+    def _holds(path: Path, digest: str) -> bool:
+        """Whether a file is there and is what its name says; a damaged one is written again."""
+        return path.is_file() and digest_file(path) == digest

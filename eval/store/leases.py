@@ -10,13 +10,13 @@ import socket
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from sqlalchemy import delete, select, tuple_, update
 
-from eval.store.database import Database
+from eval.store.database import Database, DatabaseUnavailable
 from eval.store.schema import leases
 
 LEASE_S: Final = 120.0
@@ -120,7 +120,8 @@ def renewed(database: Database, worker: str, *, every_s: float = LEASE_S / 4) ->
 
     def renew() -> None:
         while not stop.wait(every_s):
-            with database.write() as connection:
+            # Missed once, a lease still lasts: whoever uses the database meanwhile says what is wrong.
+            with suppress(DatabaseUnavailable), database.write() as connection:
                 connection.execute(
                     update(leases)
                     .where(leases.c.worker == worker)

@@ -177,6 +177,8 @@ def add_clip(
         }
         if clip.borders_s is not None and there["borders_s"] != record["borders_s"]:
             changed["borders_s"] = record["borders_s"]
+        made = {"poster": poster, "proxy": proxy}
+        changed |= {key: value for key, value in made.items() if value and there[key] != value}
         if changed:
             connection.execute(update(clips).where(clips.c.id == there["id"]).values(**changed))
         return int(there["id"]), False

@@ -20,11 +20,12 @@ from typing import Any, Final, Self
 
 from eval.series import Series
 from eval.store.database import Database
-from eval.store.files import ContentFolder, write_text
+from eval.store.files import TEMPORARY_PREFIX, ContentFolder, digest_file, write_text
 from eval.store.migrate import upgrade
 from joystreamer.errors import InputError
 
 MARKER: Final = "workspace.toml"
+DATABASE_FILE: Final = "joystreamer.db"
 DATABASE_VARIABLE: Final = "JOYSTREAMER_DATABASE"
 """Environment variable with the database URL, for URLs that carry a password."""
 
@@ -57,14 +58,14 @@ class Workspace:
             raise InputError(
                 f"{root} is a file; a workspace is a folder: give another path with --workspace"
             )
-        if not marker.is_file() and self.root.is_dir() and any(self.root.iterdir()):
+        if not marker.is_file() and self.root.is_dir() and not _is_begun(self.root):
             raise InputError(
                 f"{root} is not empty and not a workspace (no {MARKER}); give a new folder with --workspace"
             )
         settings = _read_marker(marker) if marker.is_file() else {"id": uuid.uuid4().hex}
         url = database_url or os.environ.get(DATABASE_VARIABLE) or settings.get("database")
         self._make_folder()
-        self.database = Database(url or f"sqlite:///{self.root / 'joystreamer.db'}")
+        self.database = Database(url or f"sqlite:///{self.root / DATABASE_FILE}")
         self.id = str(settings["id"])
         upgrade(self.database)
         if not marker.is_file():
@@ -103,7 +104,7 @@ class Workspace:
         """Return the series stored under a digest, empty for ''.
 
         Raises:
-            InputError: They are not in this workspace.
+            InputError: They are not in this workspace, or damaged.
         """
         if not digest:
             return {}
@@ -113,6 +114,10 @@ class Workspace:
         if not path.is_file():
             raise InputError(
                 f"series {digest[:12]}… are not in {self.root}; score the clip again with --force"
+            )
+        if digest_file(path) != digest:
+            raise InputError(
+                f"series {digest[:12]}… in {self.root} are damaged; score the clip again with --force"
             )
         with np.load(path, allow_pickle=False) as stored:
             names = [key.split("|") for key in stored.files if "|values|" in key]
@@ -132,6 +137,11 @@ class Workspace:
             raise InputError(
                 f"the workspace {self.root} cannot be made ({error.strerror}); give a writable folder"
             ) from error
+
+
+def _is_begun(root: Path) -> bool:
+    """Whether a folder holds nothing, or nothing but what making a workspace leaves when it is stopped."""
+    return all(path.name.startswith((TEMPORARY_PREFIX, DATABASE_FILE)) for path in root.iterdir())
 
 
 def _read_marker(marker: Path) -> dict[str, Any]:
