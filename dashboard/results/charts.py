@@ -1,29 +1,21 @@
 """Charts of results; each has a function beside it that gives the same numbers as a table.
 
-Drawn by Vega-Lite in the browser, whose menu saves them as PNG or SVG. They are written as Vega-Lite's own
-JSON: building them through a library that checks every part costs more than all statistics of a board.
+Drawn by Vega-Lite in the browser, whose menu saves them as PNG or SVG.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import pandas as pd
 
+from dashboard.results.vega_layers import LINE, POINT, Spec, layer, line_at, tips
 from eval.leaderboard import Board
 from eval.leaderboard.columns import Column
 from eval.report.wording import ARROWS, VERDICTS, p_value, share
 
-Spec = dict[str, Any]
-"""A chart or a part of one in Vega-Lite's JSON."""
-
 _ROW: Final = 34
 """Height of a system's row in pixels."""
-
-_LINE: Final = "#8a8f98"
-_MEAN: Final = "#e4572e"
-"""Seen on light and on dark paper; the marks differ in shape as well."""
 
 
 def metric_table(board: Board, column: Column) -> pd.DataFrame:
@@ -91,24 +83,22 @@ def _forest(
     }  # fmt: skip
     across = {"type": "quantitative", "title": title, "scale": {"zero": zero, "nice": True}}
     layers = [
-        _layer(
+        layer(
             points, {"type": "circle", "size": 26, "opacity": 0.35},
-            x={"field": "value", **across}, y=row, tooltip=_tips("system", "case", "value"),
+            x={"field": "value", **across}, y=row, tooltip=tips(points, "system", "case", "value"),
         ),
-        _layer(
-            summary.dropna(subset="low"), {"type": "rule", "strokeWidth": 3, "color": _LINE},
+        layer(
+            summary.dropna(subset="low"), {"type": "rule", "strokeWidth": 3, "color": LINE},
             x={"field": "low", **across}, x2={"field": "high"}, y=row,
         ),
-        _layer(
+        layer(
             summary.dropna(subset="mean"),
-            {"type": "point", "shape": "diamond", "size": 90, "filled": True, "opacity": 1, "color": _MEAN},
-            x={"field": "mean", **across}, y=row, tooltip=_tips("system", "mean", "low", "high"),
+            {"type": "point", "shape": "diamond", "size": 90, "filled": True, "opacity": 1, "color": POINT},
+            x={"field": "mean", **across}, y=row, tooltip=tips(summary, "system", "mean", "low", "high"),
         ),
     ]  # fmt: skip
     if zero:
-        at_zero = pd.DataFrame({"x": [0]})
-        mark = {"type": "rule", "strokeDash": [4, 3], "color": _LINE}
-        layers.append(_layer(at_zero, mark, x={"field": "x", "type": "quantitative"}))
+        layers.append(line_at(0))
     return {"layer": layers, "height": _ROW * len(order) + 60}
 
 
@@ -132,7 +122,9 @@ def steps_chart(table: pd.DataFrame, column: Column, selected: tuple[str, int], 
     # Runs differ in colour and in the shape of their points.
     colour = {"field": "run", "type": "nominal", "legend": {"orient": "top", "title": None}}
     shape = {"field": "run", "type": "nominal", "legend": None}
-    tips = _tips("checkpoint", "step", "mean", "low", "high", "n", "coverage", "against selected")
+    told = tips(
+        table, "checkpoint", "step", "mean", "low", "high", "n", "coverage", "against selected"
+    )
     mean, low, high = {"field": "mean", **up}, {"field": "low", **up}, {"field": "high"}
     known = table.dropna(subset="mean")
     sure = known.dropna(subset="low")
@@ -140,20 +132,20 @@ def steps_chart(table: pd.DataFrame, column: Column, selected: tuple[str, int], 
     mark = pd.DataFrame({"step": [at], "text": [f"{name} ({family})"]})
     ringed = known[(known["run"] == family) & (known["step"] == at)]
     layers = [
-        _layer(sure, {"type": "area", "opacity": 0.15}, x=step, y=low, y2=high, color=colour),
-        _layer(sure, {"type": "rule"}, x=step, y=low, y2=high, color=colour),
-        _layer(known, {"type": "line"}, x=step, y=mean, color=colour),
-        _layer(
+        layer(sure, {"type": "area", "opacity": 0.15}, x=step, y=low, y2=high, color=colour),
+        layer(sure, {"type": "rule"}, x=step, y=low, y2=high, color=colour),
+        layer(known, {"type": "line"}, x=step, y=mean, color=colour),
+        layer(
             known, {"type": "point", "filled": True, "size": 60, "opacity": 1},
-            x=step, y=mean, color=colour, shape=shape, tooltip=tips,
+            x=step, y=mean, color=colour, shape=shape, tooltip=told,
         ),
-        _layer(
-            mark, {"type": "rule", "strokeDash": [5, 4], "color": _LINE}, x=step,
+        layer(
+            mark, {"type": "rule", "strokeDash": [5, 4], "color": LINE}, x=step,
             tooltip={"field": "text", "type": "nominal"},
         ),
-        _layer(
+        layer(
             ringed, {"type": "point", "size": 240, "strokeWidth": 2, "filled": False},
-            x=step, y=mean, tooltip=tips,
+            x=step, y=mean, tooltip=told,
         ),
     ]  # fmt: skip
     return {"layer": layers, "height": 230}
@@ -171,26 +163,6 @@ def stages_chart(table: pd.DataFrame) -> Spec:
     stage = {
         "field": "stage", "type": "nominal", "sort": "-x", "title": None, "axis": {"labelLimit": 200},
     }  # fmt: skip
-    tips = _tips("stage", "seconds", "seconds per clip")
-    bars = _layer(table, {"type": "bar"}, x=seconds, y=stage, tooltip=tips)
+    told = tips(table, "stage", "seconds", "seconds per clip")
+    bars = layer(table, {"type": "bar"}, x=seconds, y=stage, tooltip=told)
     return {**bars, "height": 60 + 26 * len(table)}
-
-
-def _layer(rows: pd.DataFrame, mark: Mapping[str, Any], **encoding: Any) -> Spec:
-    """One mark for every row."""
-    fields = {part["field"] for each in encoding.values() for part in _parts(each)}
-    kept = rows[[name for name in rows.columns if name in fields]].astype(object)
-    values = kept.where(kept.notna(), None).to_dict("records")
-    return {"data": {"values": values}, "mark": dict(mark), "encoding": encoding}
-
-
-def _parts(encoding: Any) -> list[Mapping[str, Any]]:
-    return encoding if isinstance(encoding, list) else [encoding]
-
-
-def _tips(*names: str) -> list[dict[str, str]]:
-    """What a pointer that rests on a mark is told."""
-    numbers = {"value", "mean", "low", "high", "n", "step", "seconds", "seconds per clip"}
-    return [
-        {"field": name, "type": "quantitative" if name in numbers else "nominal"} for name in names
-    ]

@@ -180,8 +180,8 @@ def _gsb(results: Results) -> None:
     st.caption(_LEGEND)
     for first, second in pairs_of(results.board):
         left, right = st.columns([3, 2])
-        left.altair_chart(gsb_chart(results, first, second), width="stretch")
-        right.altair_chart(ratio_chart(results, first, second), width="stretch")
+        left.vega_lite_chart(gsb_chart(results, first, second), width="stretch")
+        right.vega_lite_chart(ratio_chart(results, first, second), width="stretch")
         table = board_numbers(results, first, second)
         for note in dict.fromkeys(text for text in table["note"] if text):
             st.caption(f"{first} vs. {second}: {note}; counts only.")
@@ -214,8 +214,8 @@ def _ranks(workspace: Workspace, head: Head, scope: Scope | None, results: Resul
         st.info(sentence(str(error)), icon=":material/block:")
         return
     left, right = st.columns(2)
-    left.altair_chart(matrix_chart(results, ranking), width="stretch")
-    right.altair_chart(standing_chart(results, ranking), width="stretch")
+    left.vega_lite_chart(matrix_chart(results, ranking), width="stretch")
+    right.vega_lite_chart(standing_chart(results, ranking), width="stretch")
     if ranking.note:
         st.caption(f"{ranking.note}: do not read the intervals.")
     right.caption(
@@ -233,7 +233,7 @@ def _agreement(results: Results) -> None:
     st.caption(
         "Agreement beyond chance: 1 is perfect, 0 is chance. A dimension on which people do not agree ranks nobody."
     )
-    st.altair_chart(alpha_chart(results), width="stretch")
+    st.vega_lite_chart(alpha_chart(results), width="stretch")
     with st.expander("The same as a table"):
         st.dataframe(alpha_table(results), hide_index=True, width="stretch")
 

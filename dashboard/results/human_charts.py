@@ -5,14 +5,15 @@ Good, Same and Bad differ in colour, in their place from left to right and in th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
-import altair as alt
 import numpy as np
 import pandas as pd
 
+from dashboard.results.vega_layers import LINE, POINT, Spec, layer, line_at, tips
 from eval.ratings.figures import COLOURS
-from eval.ratings.rendering import interval, mark, number, titles
+from eval.ratings.rendering import interval, mark, titles
 from eval.ratings.results import Results
 from eval.ratings.statistics.board import Ranking
 
@@ -21,9 +22,6 @@ _ROW: Final = 36
 
 _AROUND: Final = 110
 """Pixels for title and axis around the rows."""
-
-_LINE: Final = "#8a8f98"
-_POINT: Final = "#e4572e"
 
 OUTCOMES: Final = ("Good", "Same", "Bad")
 
@@ -50,7 +48,7 @@ def board_numbers(results: Results, first: str, second: str) -> pd.DataFrame:
     return told
 
 
-def gsb_chart(results: Results, first: str, second: str) -> Any:
+def gsb_chart(results: Results, first: str, second: str) -> Spec:
     """Good / Same / Bad of one pair, a bar per dimension (the paper's figure)."""
     rows = rows_of(results.board, first, second)
     names = titles(results)
@@ -70,21 +68,27 @@ def gsb_chart(results: Results, first: str, second: str) -> Any:
             )  # fmt: skip
             start += share
     data = pd.DataFrame(pieces)
-    scale = alt.Scale(domain=list(OUTCOMES), range=[COLOURS[name.lower()] for name in OUTCOMES])
-    row = _dimension_axis(results, rows)
-    base = alt.Chart(data).encode(y=row)
-    bars = base.mark_bar(height=22, stroke="white", strokeWidth=1).encode(
-        x=alt.X("from:Q", title="share of votes, %", scale=alt.Scale(domain=[0, 100])), x2="to:Q",
-        color=alt.Color("outcome:N", scale=scale, legend=None, sort=list(OUTCOMES)),
-        order=alt.Order("place:Q"), tooltip=["dimension", "outcome", "votes", alt.Tooltip("share:Q", format=".1f")],
+    axis = _dimension_axis(results, rows)
+    title, whole = "share of votes, %", {"domain": [0, 100]}
+    colours = {"domain": list(OUTCOMES), "range": [COLOURS[name.lower()] for name in OUTCOMES]}
+    share_tip = {"field": "share", "type": "quantitative", "format": ".1f"}
+    bars = layer(
+        data, {"type": "bar", "height": 22, "stroke": "white", "strokeWidth": 1}, y=axis,
+        x={"field": "from", "type": "quantitative", "title": title, "scale": whole}, x2={"field": "to"},
+        color={"field": "outcome", "type": "nominal", "scale": colours, "legend": None, "sort": list(OUTCOMES)},
+        order={"field": "place", "type": "quantitative"},
+        tooltip=[*tips(data, "dimension", "outcome", "votes"), share_tip],
     )  # fmt: skip
-    ink = alt.condition(alt.datum.outcome == "Good", alt.value("white"), alt.value("#15171a"))
-    words = base.mark_text(fontSize=11).encode(x="middle:Q", text="text:N", color=ink)
+    words = layer(
+        data, {"type": "text", "fontSize": 11}, y=axis, tested=["outcome"],
+        x={"field": "middle", "type": "quantitative", "title": title, "scale": whole},
+        text=_text("text"), color=_ink("datum.outcome === 'Good'"),
+    )  # fmt: skip
     below = "G Good: the first is better · S Same · B Bad: the second is better"
-    return _titled(alt.layer(bars, words), results, f"{first} vs. {second}", len(rows), below)
+    return _titled([bars, words], results, f"{first} vs. {second}", len(rows), below)
 
 
-def ratio_chart(results: Results, first: str, second: str) -> Any:
+def ratio_chart(results: Results, first: str, second: str) -> Spec:
     """(G+S)/(B+S) with its interval, a row per dimension, on a logarithmic axis."""
     rows = rows_of(results.board, first, second)
     names = titles(results)
@@ -99,31 +103,43 @@ def ratio_chart(results: Results, first: str, second: str) -> Any:
         }
     )  # fmt: skip
     known = data[np.isfinite(data["ratio"]) & (data["ratio"] > 0)]
-    ends = [1.0, *known["ratio"], *known["low"].dropna(), *known["high"].dropna()]
+    known = known.assign(right=known["high"].where(np.isfinite(known["high"]), known["ratio"]))
+    ends = [1.0, *known["ratio"], *known["low"].dropna(), *known["right"]]
     # Room at the right for the words.
     domain = [min(ends) / 1.1, max(ends) * (max(ends) / min(ends)) ** 0.65 * 1.3]
-    row = _dimension_axis(results, rows, labels=False)
-    x = alt.X(
-        "ratio:Q", title="(G+S)/(B+S)",
-        scale=alt.Scale(type="log", domain=domain, nice=False), axis=alt.Axis(tickCount=5, format="~g", grid=False),
-    )  # fmt: skip
-    one = alt.Chart(pd.DataFrame({"ratio": [1.0]})).mark_rule(strokeDash=[4, 3], color=_LINE)
-    bars = alt.Chart(known.dropna(subset="low")).mark_rule(strokeWidth=3, color=_LINE)
-    points = alt.Chart(known).mark_point(
-        shape="diamond", size=90, filled=True, opacity=1, color=_POINT
-    )
-    words = alt.Chart(known).transform_calculate(
-        right="isValid(datum.high) ? datum.high : datum.ratio"
-    ).mark_text(align="left", dx=8, fontSize=11, color=_LINE)  # fmt: skip
-    layers = alt.layer(
-        one.encode(x=x),
-        bars.encode(x=alt.X("low:Q"), x2="high:Q", y=row),
-        points.encode(x=x, y=row, tooltip=["dimension", "ratio", "low", "high"]),
-        words.encode(x=alt.X("right:Q"), y=row, text="text:N"),
-    )
+    across: Spec = {
+        "type": "quantitative", "title": "(G+S)/(B+S)",
+        "scale": {"type": "log", "domain": domain, "nice": False},
+        "axis": {"tickCount": 5, "format": "~g", "grid": False},
+    }  # fmt: skip
+    layers = _forest(known, across, _dimension_axis(results, rows, labels=False), at=1.0, mean="ratio",
+                     told=("dimension", "ratio", "low", "high"))  # fmt: skip
     return _titled(
         layers, results, "(G+S)/(B+S)", len(rows), "above 1 favours the first; with its interval"
     )
+
+
+def _forest(
+    data: pd.DataFrame, across: Spec, down: Spec, *, at: float, mean: str, told: Sequence[str]
+) -> list[Spec]:
+    """A dashed line, and per row a bar from `low` to `high`, a diamond, and `text` right of `right`."""
+    one = line_at(at)
+    one["encoding"]["x"] |= across
+    return [
+        one,
+        layer(
+            data.dropna(subset="low"), {"type": "rule", "strokeWidth": 3, "color": LINE},
+            x={"field": "low", **across}, x2={"field": "high"}, y=down,
+        ),
+        layer(
+            data, {"type": "point", "shape": "diamond", "size": 90, "filled": True, "opacity": 1, "color": POINT},
+            x={"field": mean, **across}, y=down, tooltip=tips(data, *told),
+        ),
+        layer(
+            data, {"type": "text", "align": "left", "dx": 8, "fontSize": 11, "color": LINE},
+            x={"field": "right", **across}, y=down, text=_text("text"),
+        ),
+    ]  # fmt: skip
 
 
 def matrix_table(ranking: Ranking) -> pd.DataFrame:
@@ -141,39 +157,43 @@ def matrix_table(ranking: Ranking) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def matrix_chart(results: Results, ranking: Ranking) -> Any:
+def matrix_chart(results: Results, ranking: Ranking) -> Spec:
     """Net preference for the row's system against the column's; blank where they never met."""
     order = [standing.system for standing in ranking.standings]
     data = matrix_table(ranking)
     data["text"] = [f"{net:+.2f}" for net in data["net preference"]]
     data["below"] = [f"{votes} votes" for votes in data["votes"]]
-    plain: dict[str, Any] = {"labelLimit": 150, "ticks": False, "domain": False}
-    axis = alt.Axis(**plain)
-    slanted = alt.Axis(**plain, labelAngle=-25, labelOverlap=False)
-    base = alt.Chart(data).encode(
-        x=alt.X(
-            "against:N",
-            sort=order,
-            title="against",
-            axis=slanted,
-            scale=alt.Scale(domain=order, padding=0),
-        ),
-        y=alt.Y(
-            "system:N", sort=order, title=None, axis=axis, scale=alt.Scale(domain=order, padding=0)
-        ),
-    )
-    scale = alt.Scale(
-        domain=[-1, 0, 1], range=[COLOURS["bad"], "#eceef1", COLOURS["good"]], interpolate="rgb"
-    )
-    cells = base.mark_rect(stroke="white", strokeWidth=2).encode(
-        color=alt.Color("net preference:Q", scale=scale, legend=alt.Legend(title="net", orient="right")),
-        tooltip=["system", "against", "net preference", "wins + ties/2", "votes"],
+    plain: Spec = {"labelLimit": 150, "ticks": False, "domain": False}
+    place: Spec = {"type": "nominal", "sort": order, "scale": {"domain": order, "padding": 0}}
+    cell: Spec = {
+        "x": {
+            "field": "against", **place, "title": "against",
+            "axis": {**plain, "labelAngle": -25, "labelOverlap": False},
+        },
+        "y": {"field": "system", **place, "title": None, "axis": plain},
+    }  # fmt: skip
+    scale = {
+        "domain": [-1, 0, 1], "range": [COLOURS["bad"], "#eceef1", COLOURS["good"]], "interpolate": "rgb",
+    }  # fmt: skip
+    cells = layer(
+        data, {"type": "rect", "stroke": "white", "strokeWidth": 2}, **cell,
+        color={
+            "field": "net preference", "type": "quantitative", "scale": scale,
+            "legend": {"title": "net", "orient": "right"},
+        },
+        tooltip=tips(data, "system", "against", "net preference", "wins + ties/2", "votes"),
     )  # fmt: skip
-    ink = alt.condition("abs(datum['net preference']) > 0.6", alt.value("white"), alt.value("#15171a"))  # fmt: skip
-    words = base.mark_text(dy=-6, fontSize=13, fontWeight="bold").encode(text="text:N", color=ink)
-    below = base.mark_text(dy=9, fontSize=10).encode(text="below:N", color=ink)
+    ink = _ink("abs(datum['net preference']) > 0.6")
+    words = layer(
+        data, {"type": "text", "dy": -6, "fontSize": 13, "fontWeight": "bold"}, **cell,
+        text=_text("text"), color=ink, tested=["net preference"],
+    )  # fmt: skip
+    below = layer(
+        data, {"type": "text", "dy": 9, "fontSize": 10}, **cell,
+        text=_text("below"), color=ink, tested=["net preference"],
+    )  # fmt: skip
     return _titled(
-        alt.layer(cells, words, below), results, "Net preference", 1.6 * len(order),
+        [cells, words, below], results, "Net preference", 1.6 * len(order),
         "of the row's system over the column's",
     )  # fmt: skip
 
@@ -192,32 +212,25 @@ def standing_table(ranking: Ranking) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def standing_chart(results: Results, ranking: Ranking) -> Any:
+def standing_chart(results: Results, ranking: Ranking) -> Spec:
     """Strength over the baseline with its simultaneous interval, and the ranks that the votes allow."""
     data = standing_table(ranking)
     data["text"] = [f"rank {row}" for row in data["rank interval"]]
     data["right"] = data["high"].where(np.isfinite(data["high"]), data["strength"])
     order = list(data["system"])
-    axis = alt.Axis(labelLimit=150, ticks=False, domain=False)
-    row = alt.Y("system:N", sort=order, title=None, axis=axis)
-    spread = float(data["right"].max() - min(0.0, data["low"].min())) or 1.0
-    low, high = min(0.0, float(data["low"].min())), float(data["right"].max()) + 0.3 * spread
-    x = alt.X(
-        "strength:Q", title="log strength over the baseline",
-        scale=alt.Scale(domain=[low - 0.05 * spread, high], nice=False),
-    )  # fmt: skip
-    base = alt.Chart(data)
-    zero = alt.Chart(pd.DataFrame({"strength": [0.0]})).mark_rule(strokeDash=[4, 3], color=_LINE)
-    layers = alt.layer(
-        zero.encode(x=x),
-        base.mark_rule(strokeWidth=3, color=_LINE).encode(x=alt.X("low:Q"), x2="high:Q", y=row),
-        base.mark_point(shape="diamond", size=90, filled=True, opacity=1, color=_POINT).encode(
-            x=x, y=row, tooltip=["system", "rank", "rank interval", "strength", "low", "high"]
-        ),
-        base.mark_text(align="left", dx=8, fontSize=11, color=_LINE).encode(
-            x=alt.X("right:Q"), y=row, text="text:N"
-        ),
-    )
+    left = min(0.0, float(data["low"][np.isfinite(data["low"])].min()))
+    right = float(data["right"].max())
+    spread = right - left or 1.0
+    across: Spec = {
+        "type": "quantitative", "title": "log strength over the baseline",
+        "scale": {"domain": [left - 0.05 * spread, right + 0.3 * spread], "nice": False},
+    }  # fmt: skip
+    down: Spec = {
+        "field": "system", "type": "nominal", "sort": order, "title": None,
+        "axis": {"labelLimit": 150, "ticks": False, "domain": False},
+    }  # fmt: skip
+    layers = _forest(data, across, down, at=0.0, mean="strength",
+                     told=("system", "rank", "rank interval", "strength", "low", "high"))  # fmt: skip
     return _titled(
         layers,
         results,
@@ -242,34 +255,43 @@ def alpha_table(results: Results) -> pd.DataFrame:
     ).reset_index(drop=True)  # fmt: skip
 
 
-def alpha_chart(results: Results) -> Any:
+def alpha_chart(results: Results) -> Spec:
     """Krippendorff's alpha with its interval; 0 is chance, 1 is perfect."""
     data = alpha_table(results)
-    data["text"] = [number(value) for value in data["alpha"]]
     rows = list(dict.fromkeys(data["dimension"]))
     pairs = list(dict.fromkeys(data["pair"]))
     ends = [0.0, *data["low"].dropna(), *data["alpha"].dropna()]
-    x = alt.X(
-        "alpha:Q", title="Krippendorff's alpha (nominal)",
-        scale=alt.Scale(domain=[min(ends) - 0.05, 1.0], nice=False),
-    )  # fmt: skip
-    axis = alt.Axis(labelLimit=180, ticks=False, domain=False)
-    row = alt.Y("dimension:N", sort=rows, title=None, axis=axis)
-    shift = alt.YOffset("pair:N", sort=pairs)
+    across: Spec = {
+        "type": "quantitative", "title": "Krippendorff's alpha (nominal)",
+        "scale": {"domain": [min(ends) - 0.05, 1.0], "nice": False},
+    }  # fmt: skip
     legend = (
-        alt.Legend(orient="top", title=None, columns=2, labelLimit=320) if len(pairs) > 1 else None
+        {"orient": "top", "title": None, "columns": 2, "labelLimit": 320}
+        if len(pairs) > 1
+        else None
     )
-    colour = alt.Color("pair:N", sort=pairs, legend=legend)
-    shape = alt.Shape("pair:N", sort=pairs, legend=legend)
-    zero = alt.Chart(pd.DataFrame({"alpha": [0.0]})).mark_rule(strokeDash=[4, 3], color=_LINE)
-    base = alt.Chart(data).encode(y=row, yOffset=shift, color=colour)
-    layers = alt.layer(
-        zero.encode(x=x),
-        base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2="high:Q"),
-        base.mark_point(size=70, filled=True, opacity=1).encode(
-            x=x, shape=shape, tooltip=["pair", "dimension", "alpha", "low", "high"]
+    pair: Spec = {"field": "pair", "type": "nominal", "sort": pairs}
+    place: Spec = {
+        "y": {
+            "field": "dimension", "type": "nominal", "sort": rows, "title": None,
+            "axis": {"labelLimit": 180, "ticks": False, "domain": False},
+        },
+        "yOffset": pair, "color": {**pair, "legend": legend},
+    }  # fmt: skip
+    zero = line_at(0.0)
+    zero["encoding"]["x"] |= across
+    layers = [
+        zero,
+        layer(
+            data.dropna(subset="low"), {"type": "rule", "strokeWidth": 2}, **place,
+            x={"field": "low", **across}, x2={"field": "high"},
         ),
-    )
+        layer(
+            data, {"type": "point", "size": 70, "filled": True, "opacity": 1}, **place,
+            x={"field": "alpha", **across}, shape={**pair, "legend": legend},
+            tooltip=tips(data, "pair", "dimension", "alpha", "low", "high"),
+        ),
+    ]  # fmt: skip
     return _titled(
         layers, results, "Agreement beyond chance", len(rows) * max(1.0, 0.7 * len(pairs)) + 1
     )
@@ -279,17 +301,29 @@ def _row(row: pd.Series[Any]) -> dict[str, Any]:
     return {str(name): value for name, value in row.items()}
 
 
-def _dimension_axis(results: Results, rows: pd.DataFrame, *, labels: bool = True) -> Any:
+def _text(field: str) -> Spec:
+    return {"field": field, "type": "nominal"}
+
+
+def _ink(dark: str) -> Spec:
+    """White words where the ground is dark, black ones elsewhere."""
+    return {"condition": {"test": dark, "value": "white"}, "value": "#15171a"}
+
+
+def _dimension_axis(results: Results, rows: pd.DataFrame, *, labels: bool = True) -> Spec:
     names = titles(results)
     order = [names.get(name, name) for name in rows["dimension"]]
-    axis = alt.Axis(labels=labels, labelLimit=170, ticks=False, domain=False)
-    return alt.Y("dimension:N", sort=order, title=None, axis=axis)
+    axis = {"labels": labels, "labelLimit": 170, "ticks": False, "domain": False}
+    return {"field": "dimension", "type": "nominal", "sort": order, "title": None, "axis": axis}
 
 
-def _titled(chart: Any, results: Results, title: str, rows: float, below: str = "") -> Any:
+def _titled(
+    layers: Sequence[Spec], results: Results, title: str, rows: float, below: str = ""
+) -> Spec:
     """A chart of some rows' height that says 'simulated votes' where they are, also when saved."""
     words = " · ".join(part for part in (title, results.label) if part)
-    heading = alt.Title(
-        words, subtitle=below, anchor="start", fontSize=13, subtitleColor=_LINE, subtitlePadding=3
-    )
-    return chart.properties(height=round(_ROW * rows) + _AROUND, title=heading)
+    heading = {
+        "text": words, "subtitle": below, "anchor": "start", "fontSize": 13,
+        "subtitleColor": LINE, "subtitlePadding": 3,
+    }  # fmt: skip
+    return {"layer": list(layers), "height": round(_ROW * rows) + _AROUND, "title": heading}

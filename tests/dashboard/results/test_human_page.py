@@ -68,24 +68,24 @@ def test_charts_draw_what_the_tables_say(voted_root: Path):
         ranking = ranking_at(workspace, head, None, "overall_quality", "kling")
     first, second = pairs_of(results.board)[0]
     table = board_numbers(results, first, second)
-    drawn = gsb_chart(results, first, second).to_dict()
-    (pieces,) = (rows for rows in drawn["datasets"].values() if "outcome" in rows[0])
+    drawn = gsb_chart(results, first, second)
+    pieces = drawn["layer"][0]["data"]["values"]
     counts = {(row["dimension"], row["outcome"]): row["votes"] for row in pieces}
     for row in table.to_dict("records"):
         for outcome in ("Good", "Same", "Bad"):
             assert counts[row["title"], outcome] == row[outcome.lower()]
     assert [piece["to"] for piece in pieces[2::3]] == pytest.approx([100.0] * 5)
     assert drawn["title"]["text"] == f"{first} vs. {second} · simulated votes"
-    forest = ratio_chart(results, first, second).to_dict()
-    ratios = [row["ratio"] for rows in forest["datasets"].values() for row in rows if "low" in row]
-    assert ratios[: len(table)] == pytest.approx(table["ratio"].tolist())
+    points = ratio_chart(results, first, second)["layer"][2]
+    assert points["encoding"]["x"]["field"] == "ratio"
+    assert [row["ratio"] for row in points["data"]["values"]] == table["ratio"].tolist()
     matrix = matrix_table(ranking).set_index(["system", "against"])["net preference"]
     assert all(matrix[a, b] == pytest.approx(-matrix[b, a]) for a, b in matrix.index)
     assert ("kling", "run1-1000") not in matrix.index  # they never met: blank, not zero
-    assert "simulated votes" in json.dumps(matrix_chart(results, ranking).to_dict())
+    assert "simulated votes" in json.dumps(matrix_chart(results, ranking))
     places = standing_table(ranking).set_index("system")
     assert places.loc["kling", "strength"] == 0.0
-    assert "rank interval" in json.dumps(standing_chart(results, ranking).to_dict())
+    assert "rank interval" in json.dumps(standing_chart(results, ranking))
 
 
 def test_the_page_labels_simulated_votes_and_shows_everything(voted_root: Path, run_page):
