@@ -33,6 +33,9 @@ def serve(
     root: Path, database: str | None, address: str, port: int, origins: tuple[str, ...]
 ) -> None:
     """Serve the pages. The first start makes the operator secret and prints it once."""
+    from dashboard.memory import spare_memory
+
+    spare_memory()
     from dashboard.site import OPERATOR_SECRET, open_site
 
     secure = bool(origins) and all(origin.startswith("https://") for origin in origins)

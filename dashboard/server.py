@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -22,9 +20,6 @@ from dashboard.pages import PAGES
 from dashboard.results.clips import ROUTES as CLIPS
 from dashboard.site import current_site
 from joystreamer.errors import JoyStreamerError
-
-_ARENA_MAX: Final = -8
-"""M_ARENA_MAX of glibc's malloc.h."""
 
 PAGES_SCRIPT: Final = Path(__file__).with_name("app.py")
 
@@ -79,16 +74,4 @@ def build_app() -> st.App:
 
 def serve(address: str, port: int) -> None:
     """Serve until stopped."""
-    share_arenas()
     build_app().run(config={**SETTINGS, "server.address": address, "server.port": port})
-
-
-def share_arenas() -> None:
-    """Let all threads take memory from two pools.
-
-    Every visitor's page runs in a thread of its own, and the C library otherwise gives each its own pool,
-    which keeps what a page once needed. Where the library is another one, nothing is done.
-    """
-    setting = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
-    if setting is not None:
-        setting(_ARENA_MAX, 2)

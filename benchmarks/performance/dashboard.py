@@ -175,9 +175,8 @@ def serving(root: Path) -> Iterator[Server]:
     command = [sys.executable, "-m", "dashboard", "serve", "-w", str(root), "--port", str(port)]
     begun = time.monotonic()
     process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     url = f"http://127.0.0.1:{port}"
     try:
         while True:

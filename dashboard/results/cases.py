@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -16,8 +17,8 @@ from dashboard.results.data import (
     cases_at,
     choices_at,
     comparison_of,
-    narrowed,
-    scores_at,
+    narrowed_rows,
+    prepared_at,
     store_state,
     systems_at,
 )
@@ -235,8 +236,8 @@ def _changes(
 
 def _failures(workspace: Workspace, state: StoreState, view: View) -> None:
     """Scores without a value: how many by reason, and each with its message."""
-    table = narrowed(scores_at(workspace, state, view.snapshot), View(filters=view.filters).filters)
-    lost = table[table["reason"].notna() & (table["kind"] != "published")]
+    scores = narrowed_rows(prepared_at(workspace, state, view.snapshot), view.filters)
+    lost = scores.frame(scores.rows[scores.reason[scores.rows] >= 0])
     if lost.empty:
         st.success("Every score has a value.", icon=":material/check:")
         return
@@ -244,7 +245,7 @@ def _failures(workspace: Workspace, state: StoreState, view: View) -> None:
     counts.insert(0, "what it means", [explain(str(reason)) for reason in counts.index])
     st.dataframe(counts.reset_index(), hide_index=True, width="stretch")
     shown = lost[["reason", "message", "system", "suite", "case", "metric", "variant"]]
-    st.caption(f"{len(lost):,} scores without a value, of {len(table):,}.")
+    st.caption(f"{len(lost):,} scores without a value, of {len(scores.rows):,}.")
     st.dataframe(
         shown.sort_values(["reason", "metric", "case", "system"]), hide_index=True, width="stretch"
     )
@@ -257,10 +258,9 @@ def _grid(
     answers: Answers,
 ) -> None:
     """Every case with the clips of all systems, and all values of one case."""
-    table = narrowed(scores_at(workspace, state, view.snapshot), view.filters)
-    local = table[table["kind"] != "published"]
-    keys = sorted({(str(s), str(c)) for s, c in zip(local["suite"], local["case"], strict=True)})
-    systems = sorted(local["system"].unique())
+    scores = narrowed_rows(prepared_at(workspace, state, view.snapshot), view.filters)
+    keys = [scores.cases[code] for code in np.unique(scores.case[scores.rows]).tolist()]
+    systems = [scores.systems[code] for code in np.unique(scores.system[scores.rows]).tolist()]
     records = cases_at(workspace, state)
 
     def card(item: tuple[str, str], key: str) -> None:
@@ -273,8 +273,8 @@ def _grid(
     draw_cards(keys, card, "all", wide=3 if len(systems) < 3 else 2)
     names = [f"{case} ({suite})" if suite else case for suite, case in keys]
     chosen = st.selectbox("All values of", names, key="case_shown")
-    suite, case = keys[names.index(chosen)]
-    rows = local[(local["suite"] == suite) & (local["case"] == case)]
+    shown = scores.cases.index(keys[names.index(chosen)])
+    rows = scores.frame(scores.rows[scores.case[scores.rows] == shown])
     values = rows.assign(metric=rows["metric"] + "/" + rows["variant"])
     wide = values.pivot_table(
         index="metric", columns="system", values="value", aggfunc="mean", sort=False

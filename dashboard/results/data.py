@@ -12,27 +12,27 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 from sqlalchemy import func, select
 
+from dashboard.memory import release_memory
 from dashboard.results.filters import Filters
 from eval.catalog import MEASURES
 from eval.leaderboard import (
-    TAGS,
     Board,
     Comparison,
     PreparedScores,
     build_board,
+    check_scores,
     compare,
     prepare_scores,
-    rows_asked_for,
-    select_scores,
 )
-from eval.leaderboard.scores import tag_values
 from eval.measure import Metric
 from eval.published import published_scores
 from eval.records import System
@@ -138,20 +138,31 @@ def _require_answer(path: Path, name: str) -> None:
 
 
 @st.cache_resource(max_entries=_KEPT_TABLES, show_spinner=False)
-def scores_at(_workspace: Workspace, state: StoreState, snapshot: int | None) -> pd.DataFrame:
-    """The tidy table of scores; shared by all visitors, so never to be changed.
+def prepared_at(_workspace: Workspace, state: StoreState, snapshot: int | None) -> PreparedScores:
+    """The scores made ready for boards; shared by all visitors, so never to be changed.
 
     Raises:
-        InputError: There are none.
+        InputError: There are none, or they are unfit.
     """
-    table = score_table(_workspace, up_to=state.score if snapshot is None else snapshot)
+    upper = state.score if snapshot is None else snapshot
+    table = score_table(_workspace, up_to=upper, details=False)
     if table.empty:
         raise InputError(
             "there are no scores yet; add clips with `python -m eval ingest` and measure them with `python -m eval score`"
         )
-    for name in ("system", "suite", "case", "metric", "variant", "fingerprint", "kind"):
-        table[name] = table[name].map({text: text for text in table[name].unique()})
-    return table.drop(columns=["details"])
+    prepared = prepare_scores(table)
+    del table
+    release_memory()
+    return prepared
+
+
+def scores_at(workspace: Workspace, state: StoreState, snapshot: int | None) -> pd.DataFrame:
+    """The tidy table of scores; shared by all visitors, so never to be changed.
+
+    Raises:
+        InputError: There are none, or they are unfit.
+    """
+    return prepared_at(workspace, state, snapshot).table
 
 
 @st.cache_resource(max_entries=_KEPT_TABLES, show_spinner=False)
@@ -159,20 +170,16 @@ def choices_at(
     _workspace: Workspace, state: StoreState, snapshot: int | None
 ) -> dict[str, tuple[str, ...]]:
     """What can be filtered by: values by filter, those of the tags that tell cases apart."""
-    table = scores_at(_workspace, state, snapshot)
-    pairs = table[["metric", "variant"]].drop_duplicates().itertuples(index=False, name=None)
+    scores = prepared_at(_workspace, state, snapshot)
     order = {name: place for place, name in enumerate(METRICS)}
-    named = sorted(pairs, key=lambda pair: (order.get(pair[0], len(order)), *pair))
-    found = {
-        "systems": tuple(sorted(table["system"].unique())),
-        "suites": tuple(sorted(table["suite"].unique())),
+    named = sorted(scores.pairs, key=lambda pair: (order.get(pair[0], len(order)), *pair))
+    return {
+        **{
+            name: tuple(sorted(value for value in labels.known() if value or name == "suites"))
+            for name, labels in scores.labels.items()
+        },
         "metrics": tuple(f"{metric}/{variant}" for metric, variant in named),
     }
-    clips_only = table.drop_duplicates("clip_id")
-    for tag in TAGS:
-        values = {value for row in tag_values(clips_only, tag) for value in row if value}
-        found[tag] = tuple(sorted(values))
-    return found
 
 
 @st.cache_resource(max_entries=_KEPT_BOARDS, show_spinner="Computing intervals …")
@@ -209,43 +216,25 @@ def comparison_of(
     )  # fmt: skip
 
 
-@st.cache_resource(max_entries=_KEPT_TABLES, show_spinner=False)
-def prepared_at(_workspace: Workspace, state: StoreState, snapshot: int | None) -> PreparedScores:
-    """The scores made ready for boards; shared by all visitors.
-
-    Raises:
-        InputError: There are none, or they are unfit.
-    """
-    return prepare_scores(scores_at(_workspace, state, snapshot))
-
-
 def narrowed_rows(scores: PreparedScores, filters: Filters) -> PreparedScores:
-    """Apply filters to prepared scores: the same rows as `narrowed` keeps, without copying any.
+    """Apply filters to prepared scores, without copying any, and set published rows beside them.
 
     Raises:
         InputError: Nothing fits.
     """
-    keep = rows_asked_for(scores.table, **filters.selection())
+    keep = scores.asked_for(**filters.selection())
     if not filters.metrics:
-        kept = keep & ~scores.table["metric"].isin(FILE_FACTS).to_numpy(dtype=bool)
+        wanted = np.array([metric not in FILE_FACTS for metric, _ in scores.pairs], dtype=bool)
+        kept = keep & wanted[scores.pair]
         keep = kept if kept.any() else keep
     chosen = scores.narrow(keep)
-    return chosen.beside(published_scores(filters.published)) if filters.published else chosen
+    return chosen.beside(_published(filters.published)) if filters.published else chosen
 
 
-def narrowed(table: pd.DataFrame, filters: Filters) -> pd.DataFrame:
-    """Apply filters to the scores and set the chosen published rows beside them.
-
-    Raises:
-        InputError: Nothing fits.
-    """
-    chosen = select_scores(table, **filters.selection())
-    if not filters.metrics:
-        kept = chosen[~chosen["metric"].isin(FILE_FACTS)]
-        chosen = chosen if kept.empty else kept.reset_index(drop=True)
-    if not filters.published:
-        return chosen
-    return pd.concat([chosen, published_scores(filters.published)], ignore_index=True)
+@cache
+def _published(sources: tuple[str, ...]) -> pd.DataFrame:
+    """Published rows, checked."""
+    return check_scores(published_scores(sources))
 
 
 @st.cache_resource(max_entries=_KEPT_TABLES, show_spinner=False)

@@ -6,9 +6,10 @@ are drawn.
 
 from eval.leaderboard.board import build_board
 from eval.leaderboard.comparison import Comparison, compare
+from eval.leaderboard.labels import TAGS
 from eval.leaderboard.prepared import PreparedScores, prepare_scores
 from eval.leaderboard.records import ACCOUNTS, Board, Cell, Contrast
-from eval.leaderboard.scores import SCORE_COLUMNS, TAGS, check_scores, rows_asked_for, select_scores
+from eval.leaderboard.scores import SCORE_COLUMNS, check_scores, select_scores
 
 __all__ = [
     "ACCOUNTS",
@@ -23,6 +24,5 @@ __all__ = [
     "check_scores",
     "compare",
     "prepare_scores",
-    "rows_asked_for",
     "select_scores",
 ]

@@ -21,11 +21,11 @@ from eval.leaderboard.columns import (
     choose_columns,
     list_refusals,
 )
+from eval.leaderboard.labels import TAGS
 from eval.leaderboard.means import CaseMeans, case_means
 from eval.leaderboard.prepared import PreparedScores, prepare_scores
 from eval.leaderboard.provenance import trace
 from eval.leaderboard.records import Board, Cell, Contrast, Published, judge
-from eval.leaderboard.scores import TAGS
 from eval.leaderboard.tags import tag_cells
 from eval.measure import Metric
 from eval.statistics import (

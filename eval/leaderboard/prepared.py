@@ -6,7 +6,7 @@ statistics, so it is done once per table; a filter then only chooses row numbers
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import compress
 from typing import Any, Final
@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from eval.leaderboard.scores import check_scores
+from eval.leaderboard.labels import LABELS, Labels, row_labels
+from eval.leaderboard.scores import check_scores, rows_asked_for
 
 Array = NDArray[np.float64]
 Numbers = NDArray[np.intp]
@@ -68,6 +69,7 @@ class PreparedScores:
         score_lines: Every row as text.
         clip_lines: Every clip as text; its row is the first one of the clip.
         same_clip: The first row of the same clip, by row.
+        labels: What rows can be asked for by.
     """
 
     table: pd.DataFrame
@@ -88,6 +90,15 @@ class PreparedScores:
     score_lines: Lines = field(repr=False)
     clip_lines: Lines = field(repr=False)
     same_clip: Numbers = field(repr=False)
+    labels: Mapping[str, Labels] = field(repr=False)
+
+    def asked_for(self, **filters: Sequence[str]) -> NDArray[np.bool_]:
+        """Say of every row of `table` whether `select_scores` would return it.
+
+        Raises:
+            InputError: A name is unknown, or nothing is left.
+        """
+        return rows_asked_for(self.table, labels=self.labels.__getitem__, **filters)
 
     def narrow(self, keep: NDArray[np.bool_]) -> PreparedScores:
         """Return the same scores with fewer rows that count.
@@ -100,10 +111,10 @@ class PreparedScores:
     def beside(self, published: pd.DataFrame) -> PreparedScores:
         """Return the same scores with other published rows set apart.
 
-        Raises:
-            InputError: The rows are unfit, see `check_scores`.
+        Args:
+            published: Rows that `check_scores` returned.
         """
-        return replace(self, published=check_scores(published))
+        return replace(self, published=published)
 
     def frame(self, rows: Numbers | None = None) -> pd.DataFrame:
         """Return rows of the table, those that count if not given."""
@@ -148,7 +159,7 @@ def prepare_scores(scores: pd.DataFrame) -> PreparedScores:
         system=system, case=case, pair=pair, fingerprint=fingerprint, reason=reason,
         clip=clip.astype(np.intp), value=table["value"].to_numpy(dtype=np.float64),
         score_lines=_in_order(row_texts(table, SCORE_KEYS), np.arange(len(table))),
-        clip_lines=first, same_clip=same,
+        clip_lines=first, same_clip=same, labels={by: row_labels(table, by) for by in LABELS},
     )  # fmt: skip
 
 

@@ -4,13 +4,15 @@ Knows the columns and their meaning, no statistics and no database.
 """
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from eval.leaderboard.labels import LONG_S, TAGS, Labels, row_labels
 from joystreamer.errors import InputError
 
 SCORE_COLUMNS: Final = (
@@ -39,12 +41,6 @@ SCORE_COLUMNS: Final = (
 """Columns of the tidy table; `value` is NaN where `reason` says why it could not be measured."""
 
 _ORDER: Final = ("metric", "variant", "system", "suite", "case", "seed", "clip_name", "fingerprint")
-
-TAGS: Final = ("subject", "mode", "content", "language", "length")
-"""What cases are grouped by; `content` may hold several, `length` is made from `duration_s`."""
-
-LONG_S: Final = 10.0
-"""Seconds above which a clip counts as long."""
 
 LARGEST: Final = 1e300
 """Largest magnitude of a score: sums and differences of such numbers still fit into a float."""
@@ -131,6 +127,7 @@ def select_scores(
 def rows_asked_for(
     scores: pd.DataFrame,
     *,
+    labels: Callable[[str], Labels] | None = None,
     systems: Sequence[str] = (),
     suites: Sequence[str] = (),
     metrics: Sequence[str] = (),
@@ -140,6 +137,7 @@ def rows_asked_for(
 
     Args:
         scores: Tidy table.
+        labels: The names of its rows where they are known already, see `row_labels`.
         systems: Names of systems.
         suites: Names of suites.
         metrics: As `select_scores` takes them.
@@ -148,25 +146,19 @@ def rows_asked_for(
     Raises:
         InputError: A name is unknown, or nothing is left.
     """
+    find = labels or partial(row_labels, scores)
     published = (scores["kind"] == "published").to_numpy(dtype=bool)
     keep = np.ones(len(scores), dtype=bool)
-    if systems:
-        known_names("system", systems, scores["system"].unique())
-        keep &= scores["system"].isin(systems).to_numpy(dtype=bool)
-    if metrics:
-        names, place = _metric_names(scores)
-        known_names("metric", metrics, {name for row in names for name in row})
-        keep &= np.array([bool(row & set(metrics)) for row in names], dtype=bool)[place]
-    if suites:
-        known_names("suite", suites, scores.loc[~published, "suite"].unique())
-        keep &= published | scores["suite"].isin(suites).to_numpy(dtype=bool)
-    for tag in TAGS:
-        wanted = set(tags.get(tag, ()))
+    for what, by, wanted in (("system", "systems", systems), ("metric", "metrics", metrics)):
         if wanted:
-            found, place = _distinct(tag_values(scores, tag))
-            there = np.unique(place[~published]).tolist()
-            known_names(tag, tags[tag], {value for code in there for value in found[code]})
-            keep &= published | np.array([bool(set(row) & wanted) for row in found])[place]
+            found = find(by)
+            known_names(what, wanted, found.known())
+            keep &= found.with_any(wanted)
+    for what, by, wanted in (("suite", "suites", suites), *((t, t, tags.get(t, ())) for t in TAGS)):
+        if wanted:
+            found = find(by)
+            known_names(what, wanted, found.known(~published))
+            keep &= published | found.with_any(wanted)
     if not keep.any() or ((~published).any() and not (keep & ~published).any()):
         raise InputError("no score fits all the filters together; leave one of them out")
     return keep
@@ -192,24 +184,6 @@ def count_rows(rows: pd.DataFrame, *keys: str) -> dict[tuple[str, ...], int]:
         tuple(str(part) for part in row[:-1]): int(row[-1])
         for row in counts.itertuples(index=False, name=None)
     }
-
-
-def _metric_names(scores: pd.DataFrame) -> tuple[list[set[str]], NDArray[np.intp]]:
-    """Return every spelling by which each metric can be asked for, and by row which metric it is."""
-    pairs = zip(scores["metric"].astype(str), scores["variant"].astype(str), strict=True)
-    found, place = _distinct(pairs)
-    names = []
-    for metric, variant in found:
-        family = metric.split(".")[0]
-        names.append({metric, family, f"{family}/{variant}", f"{metric}/{variant}"})
-    return names, place
-
-
-def _distinct(rows: Iterable[tuple[Any, ...]]) -> tuple[list[tuple[Any, ...]], NDArray[np.intp]]:
-    """Return the different tuples, and by row which one it is."""
-    place: dict[tuple[Any, ...], int] = {}
-    codes = [place.setdefault(row, len(place)) for row in rows]
-    return list(place), np.array(codes, dtype=np.intp)
 
 
 def known_names(what: str, asked: Sequence[str], known: Any) -> None:

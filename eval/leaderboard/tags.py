@@ -9,9 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from eval.leaderboard.columns import ColumnScores
+from eval.leaderboard.labels import TAGS
 from eval.leaderboard.prepared import PreparedScores
 from eval.leaderboard.records import TagCell
-from eval.leaderboard.scores import TAGS, count_rows, tag_values
+from eval.leaderboard.scores import count_rows, tag_values
 from eval.statistics import mean_intervals
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import pandas as pd
-from sqlalchemy import delete, func, insert, select, tuple_
+from sqlalchemy import CursorResult, delete, func, insert, select, tuple_
 
 from eval.measure import Measure, Outcome
 from eval.store.database import Database
@@ -20,6 +20,10 @@ COLUMNS: Final = (
     "subject", "mode", "content", "language", "duration_s", "seconds", "created_at",
 )  # fmt: skip
 """Columns of the tidy table, one row per clip and metric."""
+
+
+_LOT: Final = 500
+"""Rows taken from the database at a time."""
 
 
 class Finished(NamedTuple):
@@ -162,12 +166,15 @@ def snapshot(database: Database) -> int:
         return int(connection.execute(select(func.max(scores.c.id))).scalar() or 0)
 
 
-def score_table(workspace: Workspace, *, up_to: int | None = None) -> pd.DataFrame:
+def score_table(
+    workspace: Workspace, *, up_to: int | None = None, details: bool = True
+) -> pd.DataFrame:
     """Return the newest score of every current clip, metric and variant.
 
     Args:
         workspace: Where.
         up_to: Only scores up to this number (see `snapshot`); None for all.
+        details: Whether to read the column `details`, which takes most of the time and memory.
 
     Returns:
         One row per clip, metric and variant with the columns `COLUMNS`; `value` is NaN where there
@@ -178,7 +185,7 @@ def score_table(workspace: Workspace, *, up_to: int | None = None) -> pd.DataFra
             scores.c.id.label("score_id"), clips.c.id.label("clip_id"), clips.c.system, clips.c.suite,
             clips.c.case, clips.c.seed, clips.c.name.label("clip_name"),
             scores.c.metric, specs.c.variant, scores.c.fingerprint, scores.c.value, scores.c.reason,
-            scores.c.message, scores.c.details, scores.c.series, scores.c.seconds,
+            scores.c.message, *([scores.c.details] if details else []), scores.c.series, scores.c.seconds,
             scores.c.made_at.label("created_at"),
         )
         .join(contents, contents.c.clip == clips.c.id)
@@ -193,30 +200,50 @@ def score_table(workspace: Workspace, *, up_to: int | None = None) -> pd.DataFra
     if up_to is not None:
         query = query.where(scores.c.id <= up_to)
     with workspace.database.read() as connection:
-        newest = {(row.clip_id, row.metric, row.variant): row for row in connection.execute(query)}
+        read = _newest_by_column(connection.execute(query))
         # Once per clip: decoded for each of its scores, what was probed takes most of the memory.
         probed = connection.execute(select(clips.c.id, clips.c.probe).where(~clips.c.replaced))
         durations = {row.id: row.probe.get("duration_s") for row in probed}
-    rows = list(newest.values())
     systems_by_name, cases_by_key = all_systems(workspace), all_cases(workspace)
     tags_by_key = {key: case.record.get("tags") or {} for key, case in cases_by_key.items()}
-    owners = [systems_by_name[row.system] for row in rows]
-    tags = [tags_by_key.get((row.suite, row.case), {}) for row in rows]
+    owners = [systems_by_name[name] for name in read["system"]]
+    tags = [tags_by_key.get(key, {}) for key in zip(read["suite"], read["case"], strict=True)]
+    contents_by_key = {key: tuple(each.get("content", ())) for key, each in tags_by_key.items()}
     made: dict[str, list[Any]] = {
+        **read,
         "kind": [system.kind for system in owners],
         "family": [system.family for system in owners],
         "step": [system.step for system in owners],
         **{name: [each.get(name, "") for each in tags] for name in ("subject", "mode", "language")},
-        "content": [tuple(each.get("content", ())) for each in tags],
-        "duration_s": [durations[row.clip_id] for row in rows],
-    }
-    stored = {name: place for place, name in enumerate(rows[0]._fields)} if rows else {}
-    table = pd.DataFrame(
-        {
-            name: made[name] if name in made else [row[stored[name]] for row in rows]
-            for name in COLUMNS
-        }
-    )
+        "content": [contents_by_key.get(key, ()) for key in zip(read["suite"], read["case"], strict=True)],
+        "duration_s": [durations[clip] for clip in read["clip_id"]],
+    }  # fmt: skip
+    table = pd.DataFrame({name: made.pop(name) for name in COLUMNS if name in made})
     # Without a type of its own a column of texts and Nones would hold NaN for None.
-    table["reason"] = pd.Series([row.reason for row in rows], dtype="object")
+    table["reason"] = pd.Series(read["reason"], dtype="object")
     return table.astype({"value": "float64", "duration_s": "float64", "seconds": "float64"})
+
+
+def _newest_by_column(rows: CursorResult[Any]) -> dict[str, list[Any]]:
+    """Return the columns of a result, of each clip, metric and variant the last row alone.
+
+    Rows are taken in small lots and equal texts kept once: ten thousand rows at a time would take ten
+    times the memory of the table, of which a long-running process keeps most.
+    """
+    names = list(rows.keys())
+    columns: list[list[Any]] = [[] for _ in names]
+    clip, metric, variant = (names.index(name) for name in ("clip_id", "metric", "variant"))
+    places: dict[tuple[Any, ...], int] = {}
+    texts: dict[str, str] = {}
+    for lot in rows.partitions(_LOT):
+        for row in lot:
+            values = [texts.setdefault(each, each) if type(each) is str else each for each in row]
+            key = (row[clip], row[metric], row[variant])
+            place = places.setdefault(key, len(places))
+            if place == len(columns[0]):
+                for column, value in zip(columns, values, strict=True):
+                    column.append(value)
+            else:
+                for column, value in zip(columns, values, strict=True):
+                    column[place] = value
+    return dict(zip(names, columns, strict=True))

@@ -12,9 +12,9 @@ import pytest
 from eval.leaderboard import (
     Board,
     build_board,
+    check_scores,
     compare,
     prepare_scores,
-    rows_asked_for,
     select_scores,
 )
 from eval.leaderboard.means import group_means
@@ -141,10 +141,10 @@ def test_a_narrowed_board_is_the_board_of_the_narrowed_table(filters):
     chosen, problem = selected(local, filters)
     if chosen is None:
         with pytest.raises(InputError, match=re.escape(problem)):
-            rows_asked_for(prepared.table, **filters)
+            prepared.asked_for(**filters)
         return
     expected = build_board(pd.concat([chosen, published]), METRICS, tags=())
-    narrowed = prepared.narrow(rows_asked_for(prepared.table, **filters)).beside(published)
+    narrowed = prepared.narrow(prepared.asked_for(**filters)).beside(check_scores(published))
     same_board(build_board(narrowed, METRICS, tags=()), expected)
 
 

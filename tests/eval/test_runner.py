@@ -180,6 +180,8 @@ def test_force_computes_again_and_keeps_history(workspace, weights, clips):
     old, new = score_table(workspace, up_to=pinned), score_table(workspace)
     assert set(old["score_id"]).isdisjoint(new["score_id"])
     pd.testing.assert_series_equal(old["value"], new["value"])
+    bare = score_table(workspace, details=False)
+    pd.testing.assert_frame_equal(bare, new.drop(columns="details"))
 
 
 def test_equal_files_are_measured_once(workspace, weights, tmp_path, make_clip):
