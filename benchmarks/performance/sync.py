@@ -73,6 +73,11 @@ class Run(NamedTuple):
     clock: Clock
 
 
+def cpu_seconds() -> float:
+    """Return the processor time of this process and its children so far."""
+    return sum(os.times()[:4])
+
+
 def box_at(frame: int) -> np.ndarray:
     """Return a face that sways by 20 px in 3 s, as talking heads do: (1, 5)."""
     left = 480 + 20 * np.sin(frame * 2 * np.pi / 75)
@@ -192,15 +197,17 @@ class TimedEmbedder(NetworkEmbedder):
 def run_ours(
     variant: str,
     clip: Path,
-    syncnet: torch.nn.Module,
-    layers: Layers,
+    networks: list[torch.nn.Module],
     searches: int | None,
-) -> tuple[float, Clock]:
-    """Score a clip through the harness's own decode; return seconds and where they went."""
+) -> Run:
+    """Score a clip through the harness's own decode.
+
+    Takes the networks off the list: ours hold weights of their own, and the others are let go.
+    """
     clock: Clock = defaultdict(float)
     tools = Instruments(
-        finder=TimedFinder(layers, clock, searches),
-        embedder=TimedEmbedder(syncnet, clock, None if searches is None else 2),
+        finder=TimedFinder(fastest_layers(networks.pop()), clock, searches),
+        embedder=TimedEmbedder(networks.pop(), clock, None if searches is None else 2),
         cutter=cut_out,
         cut_finder=lambda: CutFinder().is_cut,
     )
@@ -216,21 +223,19 @@ def run_ours(
         start=start,
     )
     inputs = ClipInputs(path=clip, probe=probe(clip), weights=WeightFolder())
-    started = time.perf_counter()
+    started, busy = time.perf_counter(), cpu_seconds()
     watched = watch_clip(inputs, [measure])
-    seconds = time.perf_counter() - started
+    seconds, busy = time.perf_counter() - started, cpu_seconds() - busy
     outcome = watched.by_measure[row.spec].outcomes["sync.confidence"]
     if outcome.value is None:
         raise click.ClickException(f"{variant} gave no score: {outcome.message}")
     clock["decoding"] += watched.decode_s
     clock["other"] = seconds - sum(clock.values())
-    return seconds, clock
+    return Run(seconds, busy, clock)
 
 
-def run_package(
-    clip: Path, networks: tuple[torch.nn.Module, torch.nn.Module], searches: int | None
-) -> tuple[float, Clock]:
-    """Score a clip by the package's pipeline; return seconds and where they went."""
+def run_package(clip: Path, networks: list[torch.nn.Module], searches: int | None) -> Run:
+    """Score a clip by the package's pipeline."""
     from syncnet_python.detectors.s3fd import S3FD
     from syncnet_python.syncnet_pipeline import PipelineConfig, SyncNetPipeline
     from syncnet_python.SyncNetInstance import SyncNetInstance
@@ -263,14 +268,14 @@ def run_package(
             return Scorer(net=network, device="cpu")
 
     pipeline = Pipeline(PipelineConfig(ffmpeg_bin=find_ffmpeg()), device="cpu")
-    started = time.perf_counter()
+    started, busy = time.perf_counter(), cpu_seconds()
     with open(os.devnull, "w") as nowhere, _stdout_to(nowhere.fileno()):  # noqa: PTH123
         offsets = pipeline.inference(str(clip))[0]
-    seconds = time.perf_counter() - started
+    seconds, busy = time.perf_counter() - started, cpu_seconds() - busy
     if not offsets:
         raise click.ClickException("the package gave no score")
     clock["files, FFmpeg, shots"] = seconds - sum(clock.values())
-    return seconds, clock
+    return Run(seconds, busy, clock)
 
 
 @contextmanager
@@ -292,16 +297,10 @@ def _stdout_to(descriptor: int) -> Iterator[None]:
 def run(who: str, clip: Path, searches: int | None = None) -> Run:
     """Build networks afresh and run one contestant once."""
     # Calibration takes more memory than scoring does, and memory does not depend on values.
-    syncnet = random_syncnet(0) if searches is None else new_syncnet().eval()
-    detector: Any = silent_s3fd()
-    if who != "package":
-        detector = fastest_layers(detector)  # has weights of its own; torch's are let go
-    before = sum(os.times()[:4])
+    networks = [random_syncnet(0) if searches is None else new_syncnet().eval(), silent_s3fd()]
     if who == "package":
-        seconds, clock = run_package(clip, (syncnet, detector), searches)
-    else:
-        seconds, clock = run_ours(who, clip, syncnet, detector, searches)
-    return Run(seconds, sum(os.times()[:4]) - before, clock)
+        return run_package(clip, networks, searches)
+    return run_ours(who, clip, networks, searches)
 
 
 class Peak(NamedTuple):

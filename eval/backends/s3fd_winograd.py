@@ -29,7 +29,13 @@ MAGIC: Final = 7767517
 _SMALL_MAP: Final = "-23330=4,3,20,11,512"
 """Shape hint (columns, rows, channels): for maps of this kind ncnn picks F(2x2, 3x3), which is as fast
 there and holds weights of less than half the size."""
-_SMALL_FROM: Final = 23
+_HALVES: Final = ("top", "bottom")
+"""The first block, whose maps are the largest, runs in two halves of a picture: half the memory."""
+_FIRST_BLOCK: Final = 5
+"""Backbone layers in it."""
+_NO_WINOGRAD: Final = "31=64"
+"""Three channels are too few for its transforms."""
+_SMALL_FROM: Final = 16
 """Index of the backbone's layer after which maps are small."""
 _HALF_PRECISION: Final = (
     "use_fp16_packed",
@@ -87,9 +93,15 @@ class WinogradLayers:
 
     def _answer(self, picture: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """(rows, columns, 3) to six maps of (rows, columns, channels)."""
-        planes = np.ascontiguousarray(picture.transpose(2, 0, 1))  # ncnn only points to it
+        planes = picture.transpose(2, 0, 1)
+        middle = planes.shape[1] // 4 * 2
+        # Two rows more than a half give its own: each of two convolutions takes one. ncnn only
+        # points to the numbers, so that they stay here until it is done.
+        halves = [np.ascontiguousarray(planes[:, : middle + 2])]
+        halves.append(np.ascontiguousarray(planes[:, middle - 2 :]))
         run = self._net.create_extractor()
-        run.input("picture", self._ncnn.Mat(planes))
+        for name, half in zip(_HALVES, halves, strict=True):
+            run.input(name, self._ncnn.Mat(half))
         maps = []
         for index in range(6):
             failed, answer = run.extract(f"head{index}")
@@ -104,8 +116,8 @@ class _Graph:
 
     def __init__(self, weights: BinaryIO) -> None:
         self._weights = weights
-        self._lines = ["Input picture 0 1 picture"]
-        self._blobs = 1
+        self._lines = [f"Input {name} 0 1 {name}" for name in _HALVES]
+        self._blobs = len(_HALVES)
 
     def text(self) -> str:
         """Return the text file."""
@@ -114,15 +126,15 @@ class _Graph:
     def add_detector(self, network: Any, taps: tuple[int, ...]) -> None:
         """Add all layers; the heads' answers are `head0` to `head5`, boxes first, then classes."""
         norms = (network.L2Norm3_3, network.L2Norm4_3, network.L2Norm5_3)
-        features, name = [], "picture"
-        for index, layer in enumerate(network.vgg):
+        features, name = [], self._add_first_block(network.vgg[:_FIRST_BLOCK])
+        for index, layer in enumerate(network.vgg[_FIRST_BLOCK:], _FIRST_BLOCK):
             if index in taps:
                 tapped, name = self._split(name)
                 norm = norms[taps.index(index)]
                 features.append(self._normalise(f"norm{index}", tapped, norm.weight))
             hint = _SMALL_MAP if _SMALL_FROM <= index < taps[-1] else ""
             if isinstance(layer, nn.Conv2d):
-                name = self._convolve(f"vgg{index}", name, layer, relu=True, hint=hint)
+                name = self._convolve(f"vgg{index}", name, layer, settings=hint)
             elif isinstance(layer, nn.MaxPool2d):
                 rounding = int(not layer.ceil_mode)
                 name = self._add("Pooling", f"vgg{index}", name, f"0=0 1=2 2=2 5={rounding} {hint}")
@@ -130,10 +142,23 @@ class _Graph:
             if index % 2 == 0:
                 tapped, name = self._split(name)
                 features.append(tapped)
-            name = self._convolve(f"extra{index}", name, layer, relu=True)
+            name = self._convolve(f"extra{index}", name, layer)
         features.append(name)
         for index, feature in enumerate(features):
-            self._convolve(f"head{index}", feature, joint_head(network, index), relu=False)
+            self._convolve(
+                f"head{index}", feature, joint_head(network, index), relu=False, settings="31=32"
+            )
+
+    def _add_first_block(self, layers: Any) -> str:
+        """Add two convolutions and a pooling for both halves of a picture, and join the answers."""
+        ends = []
+        for half, outer in zip(_HALVES, ("14=1 16=0", "14=0 16=1"), strict=True):  # zeros outside
+            name = self._convolve(f"{half}0", half, layers[0], settings=f"{outer} {_NO_WINOGRAD}")
+            name = self._convolve(f"{half}2", name, layers[2], settings=outer)
+            ends.append(self._add("Pooling", f"{half}4", name, "0=0 1=2 2=2 5=1"))
+        self._lines.append(f"Concat first 2 1 {' '.join(ends)} first 0=1")
+        self._blobs += 1
+        return "first"
 
     def _add(self, kind: str, name: str, source: str, settings: str) -> str:
         self._lines.append(f"{kind} {name} 1 1 {source} {name} {settings}".rstrip())
@@ -148,7 +173,7 @@ class _Graph:
         return one, other
 
     def _convolve(
-        self, name: str, source: str, layer: nn.Conv2d, *, relu: bool, hint: str = ""
+        self, name: str, source: str, layer: nn.Conv2d, *, relu: bool = True, settings: str = ""
     ) -> str:
         assert layer.bias is not None
         self._write(torch.zeros(1))  # what follows is float32
@@ -156,8 +181,8 @@ class _Graph:
         self._write(layer.bias)
         sides = (layer.kernel_size, layer.dilation, layer.stride, layer.padding)
         shape = " ".join(f"{key}={side[0]}" for key, side in enumerate(sides, 1))
-        settings = f"0={layer.out_channels} {shape} 5=1 6={layer.weight.numel()} 9={int(relu)}"
-        return self._add("Convolution", name, source, f"{settings} {hint}")
+        size = f"0={layer.out_channels} {shape} 15={layer.padding[0]} 5=1 6={layer.weight.numel()}"
+        return self._add("Convolution", name, source, f"{size} 9={int(relu)} {settings}")
 
     def _normalise(self, name: str, source: str, weight: torch.Tensor) -> str:
         """Divide by the length over channels, times a weight per channel."""
@@ -166,7 +191,7 @@ class _Graph:
 
     def _write(self, values: torch.Tensor) -> None:
         plain = values.detach().cpu().float().contiguous()
-        self._weights.write(plain.numpy().tobytes())
+        plain.numpy().tofile(self._weights)
 
 
 def joint_head(network: Any, index: int) -> nn.Conv2d:

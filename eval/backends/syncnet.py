@@ -7,6 +7,7 @@ as two-dimensional ones with batch norms folded in. That is the same arithmetic 
 (relative difference about 1e-6). The audio branch pads in time and therefore stays windowed.
 """
 
+from copy import copy
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Final
@@ -20,8 +21,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from eval.sync.networks import VIDEO_WINDOW
 from joystreamer.errors import InputError, MissingExtra
 
-WINDOWS_AT_ONCE: Final = 8
-"""Windows per forward pass: enough to keep two cores busy, 40 MB of activations."""
+WINDOWS_AT_ONCE: Final = 4
+"""Windows per forward pass: enough to keep two cores busy, 20 MB of activations."""
+_VISUAL: Final = ("netcnnlip", "netfclip")
+"""SyncNet's names for the layers and the head of its visual branch."""
 
 _FOREIGN_FILE: Final = (
     AttributeError,
@@ -100,6 +103,8 @@ class NetworkEmbedder:
         self._device = torch.device(device)
         self._network: Any = network.eval().requires_grad_(False).to(self._device)
         self._flat = flatten_visual(self._network)
+        if self._flat is not None:
+            self._network = _without_visual(self._network)
 
     def see(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Embed every window of five consecutive crops; see `eval.sync.networks.SyncEmbedder`."""
@@ -142,7 +147,7 @@ def flatten_visual(network: nn.Module) -> nn.Module | None:
 
     The result maps (n, 15, side, side), five frames of BGR as channels in time order, to (n, d).
     """
-    layers, head = getattr(network, "netcnnlip", None), getattr(network, "netfclip", None)
+    layers, head = (getattr(network, name, None) for name in _VISUAL)
     if not (isinstance(layers, nn.Sequential) and isinstance(head, nn.Sequential)):
         return None
     flat: list[nn.Module] = []
@@ -187,6 +192,14 @@ def _flat_layer(layer: nn.Module, *, first: bool) -> nn.Module | None:
         kernel, stride, padding = (size[1:] for size in sizes)
         return nn.MaxPool2d(kernel, stride, padding)
     return nn.ReLU(inplace=True) if isinstance(layer, nn.ReLU) else None
+
+
+def _without_visual(network: nn.Module) -> nn.Module:
+    """Return the same network without its visual layers, which would only take memory here."""
+    rest = copy(network)
+    kept = {name: one for name, one in network.named_children() if name not in _VISUAL}
+    rest.__dict__["_modules"] = kept  # the given network keeps its own
+    return rest
 
 
 def _three(value: Any) -> tuple[int, int, int]:

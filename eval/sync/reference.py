@@ -40,7 +40,7 @@ from joystreamer.media import Frame
 SAMPLES_PER_FRAME: Final = 640
 JPEG_QUALITY: Final = 2
 MIN_FACE_PX: Final = 100.0
-DETECTION_BATCH: Final = 4
+DETECTION_BATCH: Final = 2
 
 Shots = Callable[[Path, float], list[tuple[int, int]]]
 
