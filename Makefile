@@ -8,9 +8,10 @@ CLIPS ?=
 WORKSPACE ?= workspaces/$(notdir $(patsubst %/,%,$(CLIPS)))
 PROCESSES ?= 1
 SERVE ?= 1
+DOCS ?= build/api
 export JOYSTREAMER_WEIGHTS
 
-.PHONY: help setup system check lint types imports test test-long explore demo score lock
+.PHONY: help setup system check lint types imports test test-long explore demo score docs lock
 
 help:  ## list what make can do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -19,6 +20,7 @@ setup: $(READY)  ## make the virtual environment with the locked dependencies
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("error: Python %d.%d is too old; JoyStreamer needs 3.11 or newer: make setup PYTHON=python3.11" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
+	@echo "installing the locked packages into $(VENV): some GB to download, several minutes"
 	$(BIN)/python -m pip install --quiet --progress-bar off -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	@touch $@
@@ -57,6 +59,15 @@ score: setup  ## score a folder of clips: make score CLIPS=folder [PROCESSES=2]
 demo: PROCESSES = 2
 demo: setup  ## render, score and compare the bundled tiny checkpoints, then serve: make demo [SERVE=0]
 	@$(BIN)/python -m benchmarks demo --processes $(PROCESSES) $(if $(filter 0 no,$(SERVE)),--no-serve,--serve)
+
+# Modules by name, because packages with __all__ hide their files; pages that draw when imported are left out.
+DOCUMENTED = $(filter-out dashboard.app dashboard.home dashboard.campaigns dashboard.rate, $(shell \
+	find joystreamer eval benchmarks dashboard -name '*.py' ! -name '__main__.py' ! -path '*/migrations/*' \
+	| sed 's|\.py$$||; s|/__init__$$||; s|/|.|g' | sort))
+
+docs: setup  ## write the API reference as HTML: make docs [DOCS=folder]
+	@$(BIN)/pdoc --docformat google --output-directory "$(DOCS)" $(DOCUMENTED)
+	@echo "API reference: $(DOCS)/index.html"
 
 lock:  ## resolve requirements.in again and write requirements.lock
 	$(BIN)/python -m pip install --quiet -r requirements.in

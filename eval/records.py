@@ -87,9 +87,13 @@ class Suite:
     """A named, versioned set of cases.
 
     Attributes:
+        name: How it is chosen; unique in a workspace.
+        version: Raised whenever its cases change; scores keep the version they answer.
         asks: One sentence: what a good result on this suite means.
+        cases: In the order of the file.
         dimensions: Dimensions people rate on it.
         metrics: Measures that make sense on it, as `family` or `family/variant`; empty means all.
+        licence: Of its texts; media carry their own.
         root: Folder the suite was read from; paths of its cases lie inside it.
     """
 

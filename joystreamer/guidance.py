@@ -138,6 +138,18 @@ def combine_within_teacher(
 
     An ablation of ours: Eq. 3 subtracts predictions of different networks, whose mismatch the
     scales amplify. Costs five evaluations in place of three.
+
+    Args:
+        N: Audio teacher with the negative prompt and null audio, `(batch, channels, frames, rows, columns)`.
+        A: Audio teacher with the prompt and null audio.
+        B: Audio teacher with prompt and audio.
+        T: Text teacher with the prompt.
+        T_negative: Text teacher with the negative prompt.
+        text_scale: alpha_t, one number or one per sample.
+        audio_scale: alpha_a, likewise.
+
+    Returns:
+        The real score's prediction, of N's shape, at least single precision.
     """
     N, A, B = _at_least_single(N), _at_least_single(A), _at_least_single(B)
     T, T_negative = _at_least_single(T), _at_least_single(T_negative)

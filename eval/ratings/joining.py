@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from eval.ratings.chain import append
 from eval.ratings.invites import (
@@ -20,7 +20,7 @@ from eval.ratings.invites import (
     refusal,
 )
 from eval.ratings.refusals import CampaignClosed, InviteRefused, TooManyTries
-from eval.ratings.schema import annotators, assignments, attempts, campaigns, invites
+from eval.ratings.schema import annotators, attempts, campaigns, invites
 from eval.ratings.store import StoredCampaign, campaign_by_id
 from eval.store.database import Database
 from joystreamer.errors import InputError
@@ -225,26 +225,3 @@ def list_invites(database: Database, stored: StoredCampaign) -> list[dict[str, A
     query = select(*columns).where(invites.c.campaign == stored.id).order_by(invites.c.id)
     with database.read() as connection:
         return [dict(row) for row in connection.execute(query).mappings()]
-
-
-def free_seats(connection: Connection, stored: StoredCampaign) -> int:
-    """Planned seats that nobody has taken yet."""
-    taken = connection.execute(
-        select(func.count()).select_from(annotators).where(annotators.c.campaign == stored.id)
-    ).scalar_one()
-    return max(0, stored.campaign.raters - int(taken))
-
-
-def open_assignments(connection: Connection, campaign: int, seat: int) -> int:
-    """How many showings wait on a seat."""
-    return int(
-        connection.execute(
-            select(func.count())
-            .select_from(assignments)
-            .where(
-                (assignments.c.campaign == campaign)
-                & (assignments.c.seat == seat)
-                & (assignments.c.state == "open")
-            )
-        ).scalar_one()
-    )

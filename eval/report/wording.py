@@ -134,16 +134,6 @@ def main_reason(cell: Cell) -> str:
     return min(cell.reasons, key=lambda reason: (-cell.reasons[reason], reason))
 
 
-def contrast_text(contrast: Contrast) -> str:
-    """Return a difference with its interval, or with every case where there are too few."""
-    if contrast.mean is None:
-        return "no common case"
-    head = signed(contrast.mean)
-    if contrast.interval is not None:
-        return f"{head} {bounds(contrast.interval, contrast.mean, with_sign=True)}"
-    return f"{head} ({too_few(contrast.n)}: {paired_list(contrast)})"
-
-
 def paired_list(contrast: Contrast) -> str:
     """Return every case with its difference."""
     largest = max((abs(value) for value in contrast.differences), default=0.0)

@@ -130,6 +130,14 @@ def votes_still_needed(
 
     Every further vote is by a rater who has not seen the case, so at most cases x raters votes exist.
 
+    Args:
+        parts: Variance of the net preference by cases, raters and votes.
+        half_width: Wanted half width of the interval, of a net preference in [-1, 1].
+        cases: How many cases there are.
+        raters: How many raters.
+        votes: How many votes exist.
+        level: Of the interval.
+
     Returns:
         0 when it is narrow enough already; None when even every rater on every case would not do.
     """

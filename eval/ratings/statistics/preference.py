@@ -158,11 +158,6 @@ def net_preference(counts: Floats) -> Floats:
     return _share(counts[..., 0] - counts[..., 2], counts.sum(axis=-1))
 
 
-def decisive_rate(counts: Floats) -> Floats:
-    """G/(G+B) over the last axis; nan without decisive votes."""
-    return _share(counts[..., 0], counts[..., 0] + counts[..., 2])
-
-
 def tie_share(counts: Floats) -> Floats:
     """S/n over the last axis; nan without votes."""
     return _share(counts[..., 1], counts.sum(axis=-1))
