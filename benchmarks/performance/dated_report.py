@@ -39,7 +39,11 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def write_report(
-    name: str, title: str, sections: Sequence[tuple[str, str]], packages: Sequence[str]
+    name: str,
+    title: str,
+    sections: Sequence[tuple[str, str]],
+    packages: Sequence[str],
+    command: str | None = None,
 ) -> Path:
     """Write `benchmarks/results/<date>-<name>.md`; return its path.
 
@@ -48,10 +52,12 @@ def write_report(
         title: Heading.
         sections: (heading, Markdown) pairs.
         packages: Distributions whose versions matter.
+        command: How it was made; the bench of this name by default.
     """
     # An address may hold a password, and tells nothing that a reader could use.
     options = ["URL" if "://" in option else option for option in sys.argv[1:]]
-    command = " ".join(["python -m benchmarks.performance." + name.partition("-")[0], *options])
+    bench = "python -m benchmarks.performance." + name.partition("-")[0]
+    command = command or " ".join([bench, *options])
     parts = [
         f"# {title}",
         f"Made by `{command}`.",
