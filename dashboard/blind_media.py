@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from eval.store.files import write_text, written_atomically
+from eval.store.files import digest_file, write_text, written_atomically
 from eval.store.workspace import Workspace
 from joystreamer.errors import InputError
 
@@ -87,11 +87,16 @@ class BlindMedia:
             from joystreamer.media import write_proxy
 
             made = write_proxy(self._original(digest), target, size=box, loudness=LOUDNESS_LUFS)
-            facts = [made.frame_rate, made.duration_s, made.has_audio]
+            facts = [made.frame_rate, made.duration_s, made.has_audio, made.proxy_sha256]
             write_text(self._path(name, ".json"), json.dumps(facts))
 
         path = self._made(name, ".mp4", write)
-        return _read_facts(path, path.with_suffix(".json"))
+        try:
+            return _read_facts(path, path.with_suffix(".json"))
+        except DamagedFile:
+            with self._making:
+                self._make(path, write)
+            return _read_facts(path, path.with_suffix(".json"))
 
     def is_settled(self, digest: str, box: tuple[int, int]) -> bool:
         """Whether a clip is ready, or known to be damaged, so that asking for it takes no time."""
@@ -176,7 +181,17 @@ class BlindMedia:
         self._failed.discard(path)
 
 
+class DamagedFile(InputError):
+    """A blind clip, or what is known of it, is not what was written."""
+
+
 @lru_cache(maxsize=4096)
 def _read_facts(path: Path, beside: Path) -> BlindClip:
-    rate, duration, has_audio = json.loads(beside.read_text(encoding="utf-8"))
+    """What is known of a clip; the clip itself is looked at once per process."""
+    try:
+        rate, duration, has_audio, digest = json.loads(beside.read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError) as error:
+        raise DamagedFile(f"{beside.name} is damaged or missing; it is made again") from error
+    if digest_file(path) != digest:
+        raise DamagedFile(f"{path.name} is damaged; it is made again")
     return BlindClip(path=path, frame_rate=rate, duration_s=duration, has_audio=has_audio)

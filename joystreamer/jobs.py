@@ -59,7 +59,7 @@ from joystreamer.provenance import (
     write_atomically,
     write_json,
 )
-from joystreamer.resume import SegmentStore
+from joystreamer.resume import MARK, SegmentStore
 from joystreamer.scene import Locator, RenderedSegment, Scene
 
 
@@ -182,7 +182,7 @@ def prepare_scene(
     sound = _read_sound(job)
     stored = folder / "plan.json"
     if stored.is_file():
-        plan = Plan.from_json(json.loads(stored.read_text()))
+        plan = _read_plan(stored)
     else:
         request = PlanRequest(
             prompt=job.prompt,
@@ -205,6 +205,16 @@ def prepare_scene(
         locate=tools.locate,
     )
     return scene, sound, plan
+
+
+def _read_plan(path: Path) -> Plan:
+    try:
+        return Plan.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"the stored plan '{path}' is damaged; remove it, and the finished segments beside it "
+            "unless the same plan can be made again"
+        ) from error
 
 
 def check_inputs(job: JobSpec) -> None:
@@ -369,9 +379,7 @@ def _alone(out: Path, folder: Path) -> Iterator[None]:
             raise InputError(
                 f"another process is making '{out}'; wait for it, or choose another name"
             ) from error
-        for orphan in out.parent.iterdir():
-            if re.fullmatch(rf"\.{re.escape(out.stem)}\.[0-9a-f]{{12}}\.part\.mp4", orphan.name):
-                orphan.unlink()
+        _remove_parts(out)
         try:
             yield
         finally:
@@ -379,8 +387,21 @@ def _alone(out: Path, folder: Path) -> Iterator[None]:
                 shutil.rmtree(folder)
 
 
+def _remove_parts(out: Path) -> None:
+    """Remove what a killed process had begun of the clip and of the papers beside it."""
+    papers = (report_path(out), plan_path(out), preview_path(out))
+    names = "|".join(re.escape(path.name) for path in papers)
+    part = re.compile(
+        rf"\.{re.escape(out.stem)}\.[0-9a-f]{{12}}\.part\.mp4|\.(?:{names})\.[0-9a-f]{{12}}\.part"
+    )
+    for path in out.parent.iterdir():
+        if part.fullmatch(path.name):
+            path.unlink()
+
+
 def _discard(folder: Path) -> None:
-    for path in folder.iterdir():
+    # The mark goes last: segments without it would be taken for those of the next job.
+    for path in sorted(folder.iterdir(), key=lambda path: path.name == MARK):
         if path.name != "lock":
             path.unlink()
 

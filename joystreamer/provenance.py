@@ -127,5 +127,5 @@ def full_disk_explained(path: Path) -> Iterator[None]:
             raise
         raise InputError(
             f"there is no room left while writing '{path}' ({os.strerror(error.errno)}); free space "
-            "or choose another folder, then run the same command again: finished segments are kept"
+            "or choose another folder, then run the same command again: what is finished is kept"
         ) from error

@@ -9,6 +9,7 @@ import io
 import json
 import shutil
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from joystreamer.errors import InputError
 from joystreamer.provenance import write_atomically, write_json
 from joystreamer.scene import RenderedSegment, StreamState
 from joystreamer.segments import Segment
+
+MARK = "job.json"
+"""File that says whose segments a folder holds."""
 
 _PNG_LEVEL = 1  # noise compresses badly; speed matters more
 
@@ -37,11 +41,12 @@ class SegmentStore:
 
     def __init__(self, folder: Path, fingerprint: str) -> None:
         self.folder = folder
-        mark = folder / "job.json"
-        if mark.is_file() and json.loads(mark.read_text()).get("fingerprint") != fingerprint:
+        mark = folder / MARK
+        known = _read_mark(mark) if mark.is_file() else None
+        if known != fingerprint and any(folder.glob("segment_*.zip")):
             raise InputError(
                 f"'{folder}' holds finished segments of another job (other inputs, options, weights "
-                "or versions); remove the folder, or restart the job to discard them"
+                "or versions, or a mark that is damaged); remove the folder, or restart the job to discard them"
             )
         folder.mkdir(parents=True, exist_ok=True)
         write_json(mark, {"fingerprint": fingerprint})
@@ -96,7 +101,11 @@ class SegmentStore:
                     for name, count in facts["counts"].items()
                 }
             intact = all(_digest(parts[name]) == known for name, known in facts["digests"].items())
-        except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+        # A flipped bit may also ask for a password, an unknown compression or a wrong PNG.
+        except (
+            zipfile.BadZipFile, zlib.error, KeyError, ValueError, OSError, EOFError, RuntimeError,
+            TypeError, AttributeError, SyntaxError,
+        ) as error:  # fmt: skip
             raise _damaged(path) from error
         if not intact:
             raise _damaged(path)
@@ -115,8 +124,18 @@ class SegmentStore:
         )
 
     def discard(self) -> None:
-        """Remove the folder and all in it."""
+        """Remove the folder and all in it; the mark goes after the segments it stands for."""
+        for path in self.folder.glob("segment_*"):
+            path.unlink()
         shutil.rmtree(self.folder)
+
+
+def _read_mark(path: Path) -> str:
+    """Fingerprint in a mark; '' when it cannot be read, which fits no job."""
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["fingerprint"])
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def _damaged(path: Path) -> InputError:

@@ -1,10 +1,12 @@
 """Checkpoints of a training run: complete or absent, and few enough for the disk.
 
 A checkpoint is a folder `step-00001200` of safetensors and one JSON file. It is written under a
-temporary name, flushed and renamed, so a kill at any moment leaves the former ones whole. Only what
-trains is stored; frozen bases come back from where they came from.
+temporary name, flushed and renamed, so a kill at any moment leaves the former ones whole. A list of
+digests is written last: what a failing disk did to a file is noticed before it is trained on. Only
+what trains is stored; frozen bases come back from where they came from.
 """
 
+import hashlib
 import json
 import os
 import random
@@ -21,6 +23,8 @@ from joystreamer.errors import InputError
 from joystreamer.training.parallel import assign, whole
 
 FORMAT = 1
+DIGESTS = "digests.json"
+"""SHA-256 of every other file of a checkpoint; those written before there were digests have none."""
 _PREFIX = "step-"
 _PARTIAL = ".partial-"
 
@@ -140,6 +144,7 @@ class CheckpointFolder:
             described = {"format": FORMAT, "step": step, "processes": accelerator.num_processes}
             text = json.dumps({**described, **state}, indent=1, sort_keys=True)
             _write_text(partial / "state.json", text)
+            _write_text(partial / DIGESTS, json.dumps(_digests(partial), indent=1))
             if final.exists():
                 shutil.rmtree(final)
             partial.rename(final)
@@ -152,14 +157,14 @@ class CheckpointFolder:
         """Read a checkpoint and take up this process's random state.
 
         Raises:
-            InputError: Another version of this program wrote it, or it is not a checkpoint.
+            InputError: Another version of this program wrote it, it is damaged, or no checkpoint.
         """
-        try:
-            state: dict[str, Any] = json.loads((path / "state.json").read_text())
-        except FileNotFoundError as error:
+        if not (path / "state.json").is_file():
             raise InputError(
                 f"{path} holds no state.json; give a folder such as {_PREFIX}00001200 of a run"
-            ) from error
+            )
+        _require_whole(path)
+        state: dict[str, Any] = json.loads((path / "state.json").read_text())
         if state.get("format") != FORMAT:
             raise InputError(
                 f"{path} has checkpoint format {state.get('format')}; this version reads {FORMAT}"
@@ -180,6 +185,38 @@ class CheckpointFolder:
             shutil.rmtree(path)
         for path in self.folder.glob(f"{_PARTIAL}*"):
             shutil.rmtree(path)
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file of a checkpoint but the list itself."""
+    found = {}
+    for path in sorted(folder.iterdir()):
+        if path.name != DIGESTS:
+            with path.open("rb") as file:
+                found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+def _require_whole(folder: Path) -> None:
+    """Refuse a checkpoint that is not what was written.
+
+    Raises:
+        InputError: Names the file.
+    """
+    listed = folder / DIGESTS
+    if not listed.is_file():
+        return
+    try:
+        known = json.loads(listed.read_text(encoding="utf-8"))
+    except ValueError:  # not JSON, or no text
+        known = {}
+    found = _digests(folder)
+    wrong = sorted(name for name in {*known, *found} if known.get(name) != found.get(name))
+    if wrong:
+        raise InputError(
+            f"checkpoint '{folder}' is damaged ({wrong[0]} is not what was written); remove the "
+            "folder and run the same command again: it goes on from the checkpoint before"
+        )
 
 
 def _save(table: Mapping[str, Tensor], path: Path) -> None:

@@ -198,6 +198,8 @@ class TrainingLoop:
         newest = self.store.latest()
         if newest is not None and self.done == 0:
             self.restore(newest)
+        elif self.done == 0:  # whatever was logged was lost with its checkpoint
+            self._forget_after(-1)
         if self.done == 0 and self.options.validate_every:
             self._validate()
         logged: dict[str, list[float]] = {}
@@ -402,7 +404,12 @@ class TrainingLoop:
         log = self.folder / "metrics.jsonl"
         if self.accelerator.is_main_process and log.is_file():
             complete = [line for line in log.read_text().splitlines() if line.endswith("}")]
-            kept = [line for line in complete if json.loads(line)["update"] <= done]
+            try:
+                kept = [line for line in complete if json.loads(line)["update"] <= done]
+            except (ValueError, KeyError, TypeError) as error:
+                raise InputError(
+                    f"a line of '{log}' is damaged ({error}); remove the line, or the file"
+                ) from error
             partial = log.with_suffix(".partial")
             partial.write_text("".join(f"{line}\n" for line in kept))
             partial.replace(log)

@@ -5,6 +5,7 @@ weights or data; `run_training` does it.
 """
 
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from joystreamer.errors import InputError
 from joystreamer.loading import check_pipeline_folder
@@ -27,7 +29,13 @@ from joystreamer.presets import (
     tiny_vae_config,
 )
 from joystreamer.probes import load_probe
-from joystreamer.provenance import code_commit, digest_module, package_versions, write_json
+from joystreamer.provenance import (
+    code_commit,
+    digest_module,
+    full_disk_explained,
+    package_versions,
+    write_json,
+)
 from joystreamer.training.casts import STUDENT, FullCast, SharedCast
 from joystreamer.training.checkpoint import CheckpointFolder
 from joystreamer.training.codec import start_gently
@@ -111,8 +119,21 @@ def run_training(request: RunRequest) -> Path:
         The folder `final` of the run.
 
     Raises:
-        InputError: Something does not fit, in one sentence.
+        InputError: Something does not fit or is damaged, or the disk is full, in one sentence.
     """
+    with full_disk_explained(request.out):
+        try:
+            return _train(request)
+        except SafetensorError as error:
+            raise InputError(
+                f"a file of tensors cannot be read or written ({error}); free space, or remove the "
+                f"damaged file, then run the same command again: what is finished in '{request.out}' "
+                "is kept"
+            ) from error
+
+
+def _train(request: RunRequest) -> Path:
+    """Do all of `run_training`."""
     preset = request.preset
     accelerator = make_accelerator(
         precision=preset.loop.precision,
@@ -155,14 +176,30 @@ def run_training(request: RunRequest) -> Path:
             )
         loop.adopt(newest)
     loop.run()
-    save_result(task, preset, pipeline, request.out / "final", loop)
+    final, partial = request.out / "final", request.out / ".partial-final"
     if accelerator.is_main_process:
-        _write_card(request, loop, len(clips), accelerator)
+        shutil.rmtree(partial, ignore_errors=True)
+    save_result(task, preset, pipeline, partial, loop)
+    if accelerator.is_main_process:
+        _write_card(request, loop, len(clips), accelerator, partial)
+        _put_in_place(partial, final)
     accelerator.end_training()
-    return request.out / "final"
+    return final
 
 
-def _write_card(request: RunRequest, loop: TrainingLoop, windows: int, accelerator: Any) -> None:
+def _put_in_place(made: Path, final: Path) -> None:
+    """Give a finished folder its name; the one of an earlier run goes only then."""
+    former = final.with_name(".partial-former")
+    shutil.rmtree(former, ignore_errors=True)
+    if final.exists():
+        final.rename(former)
+    made.rename(final)
+    shutil.rmtree(former, ignore_errors=True)
+
+
+def _write_card(
+    request: RunRequest, loop: TrainingLoop, windows: int, accelerator: Any, folder: Path
+) -> None:
     """Put a model card beside the weights that a run has written."""
     preset = request.preset
     joint = preset.expert == "joint"
@@ -187,7 +224,7 @@ def _write_card(request: RunRequest, loop: TrainingLoop, windows: int, accelerat
         processes=accelerator.num_processes,
         device=accelerator.device,
     )
-    write_model_card(request.out / "final", record)
+    write_model_card(folder, record)
 
 
 def open_model(request: RunRequest) -> Any:

@@ -4,6 +4,7 @@ A shard is written under a temporary name, flushed and renamed, and only then en
 So the index never names what is not there, and a stopped build goes on after the last full shard.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -27,8 +28,18 @@ def read_index(folder: Path) -> list[dict[str, Any]]:
     path = folder / INDEX
     if not path.is_file():
         return []
-    lines = path.read_text().splitlines()
-    return [json.loads(line) for line in lines if line.endswith("}")]
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return [dict(json.loads(line)) for line in lines if line.endswith("}")]
+    except (ValueError, TypeError) as error:
+        raise _damaged(folder, INDEX) from error
+
+
+def _damaged(folder: Path, name: str) -> InputError:
+    return InputError(
+        f"the cache '{folder}' is damaged ({name} is not what was written); remove the folder, and "
+        "build it again from the manifest"
+    )
 
 
 class ShardWriter:
@@ -43,6 +54,8 @@ class ShardWriter:
         self.folder, self.per_shard = folder, per_shard
         folder.mkdir(parents=True, exist_ok=True)
         entries = read_index(folder)
+        if not all({"key", "shard"} <= entry.keys() for entry in entries):
+            raise _damaged(folder, INDEX)
         self._rewrite_index(entries)
         self.keys = {entry["key"] for entry in entries}
         kept = {entry["shard"] for entry in entries}
@@ -79,10 +92,11 @@ class ShardWriter:
         save_file(table, partial)
         with partial.open("rb") as file:
             os.fsync(file.fileno())
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
         partial.replace(self.folder / name)
         with (self.folder / INDEX).open("a") as file:
             for entry, tensors in self.waiting:
-                line = {**entry, "shard": name, "parts": sorted(tensors)}
+                line = {**entry, "shard": name, "digest": digest, "parts": sorted(tensors)}
                 file.write(json.dumps(line, sort_keys=True) + "\n")
             file.flush()
             os.fsync(file.fileno())
@@ -117,6 +131,8 @@ class ShardedClips:
         self.entries = read_index(folder)
         if not self.entries:
             raise InputError(f"'{folder}' holds no cached clip; build the cache from a manifest")
+        if not all({"key", "bucket", "shard", "parts"} <= entry.keys() for entry in self.entries):
+            raise _damaged(folder, INDEX)
         common = set.intersection(*(set(entry["parts"]) for entry in self.entries))
         missing = sorted(set(parts) - common)
         if missing:
@@ -160,10 +176,30 @@ class ShardedClips:
         entry = self.entries[index]
         file = self._open.get(entry["shard"])
         if file is None:
-            file = safe_open(self.folder / entry["shard"], framework="pt")
+            file = self._open_shard(entry)
             self._open[entry["shard"]] = file
-        row = {part: file.get_tensor(f"{entry['key']}/{part}") for part in self.parts}
+        try:
+            row = {part: file.get_tensor(f"{entry['key']}/{part}") for part in self.parts}
+        except SafetensorError as error:
+            raise _damaged(self.folder, INDEX) from error
         return {
             name: value.float() if value.is_floating_point() else value
             for name, value in row.items()
         }
+
+    def _open_shard(self, entry: Mapping[str, Any]) -> Any:
+        """Open a shard for the first time, when it is what was written.
+
+        Raises:
+            InputError: It is not.
+        """
+        path = self.folder / entry["shard"]
+        try:
+            with path.open("rb") as content:
+                digest = hashlib.file_digest(content, "sha256").hexdigest()
+            # Shards written before there were digests have none.
+            if entry.get("digest", digest) == digest:
+                return safe_open(path, framework="pt")
+        except (OSError, SafetensorError) as error:
+            raise _damaged(self.folder, path.name) from error
+        raise _damaged(self.folder, path.name)
