@@ -1,8 +1,8 @@
 """S3FD's layers through ncnn, whose 3x3 convolutions on a processor are Winograd's F(4x4, 3x3).
 
 Nearly all of the detector's 38 thousand million operations per 720p frame are 3x3 convolutions of
-stride 1. Winograd's algorithm does them with a quarter of the multiplications in single precision;
-with ncnn's transforms around them a frame takes about half the time of syncnet-python's, and errors
+stride 1. Winograd's algorithm does them with a quarter of the multiplications in single precision
+(deep layers: with less than half); with ncnn's transforms around them a frame takes about half the time of syncnet-python's, and errors
 against double precision are of the size of a plain convolution's (tests/parity). torch has no such
 convolution, and one put together from its operations loses the gain to reading and writing memory.
 
@@ -27,8 +27,9 @@ from joystreamer.errors import MissingExtra
 MAGIC: Final = 7767517
 """First line of ncnn's text format."""
 _SMALL_MAP: Final = "-23330=4,3,20,11,512"
-"""Shape hint (columns, rows, channels): for maps of this kind ncnn picks F(2x2, 3x3), which is as fast
-there and holds weights of less than half the size."""
+"""Shape hint (columns, rows, channels): for maps of this kind ncnn picks F(2x2, 3x3), whose weights
+take less than half the memory of F(4x4, 3x3). On the smallest maps it is as fast; on those before
+them it is slower, and taken for the 50 MB."""
 _HALVES: Final = ("top", "bottom")
 """The first block, whose maps are the largest, runs in two halves of a picture: half the memory."""
 _FIRST_BLOCK: Final = 5
