@@ -46,10 +46,11 @@ class PostgresServer:
             self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def create(self) -> str:
-        """Make an empty database; return its URL."""
+    def create(self, template: str | None = None) -> str:
+        """Make a database, empty or as a copy of another one; return its URL."""
         name = f"test_{secrets.token_hex(6)}"
-        self.ask(f"CREATE DATABASE {name}")
+        copied = f" TEMPLATE {make_url(template).database}" if template else ""
+        self.ask(f"CREATE DATABASE {name}{copied}")
         return self.url.format(name=name)
 
     def drop(self, url: str) -> None:
