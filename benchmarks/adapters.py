@@ -7,14 +7,14 @@ no shell is involved and no quoting can go wrong. Filling one in runs nothing.
 import math
 import re
 import sys
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from eval.fields import Fields, ProblemsFound, nearest, read_lines
+from eval.fields import Fields, ProblemsFound, nearest
 from eval.records import Case, System
+from eval.text_files import read_toml
 from joystreamer.errors import InputError
 
 SYSTEMS: Final = Path(__file__).resolve().parent / "systems"
@@ -167,10 +167,7 @@ def read_adapter(path: Path) -> Adapter:
         ProblemsFound: One sentence per mistake.
     """
     problems: list[str] = []
-    try:
-        table = tomllib.loads("\n".join(read_lines(path)))
-    except tomllib.TOMLDecodeError as error:
-        raise ProblemsFound([f"{path}: not TOML ({error}); see benchmarks/systems"]) from error
+    table = read_toml(path, "see benchmarks/systems")
     fields = Fields(str(path), table, problems)
     standard = Adapter(name="x")
     settings = fields.raw("settings") or {}

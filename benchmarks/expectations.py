@@ -4,13 +4,13 @@ A suite without the file promises nothing beyond being readable; the general che
 """
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from eval.fields import Fields, read_lines
+from eval.fields import Fields, ProblemsFound, read_lines
+from eval.text_files import read_toml
 
 EXPECTATIONS_FILE: Final = "expectations.toml"
 COUNTED: Final = ("subject", "mode", "language", "content", "speakers", "longer_than")
@@ -70,9 +70,9 @@ def read_expectations(root: Path, problems: list[str]) -> Expectations:
     if not path.is_file():
         return Expectations()
     try:
-        table = tomllib.loads("\n".join(read_lines(path)))
-    except tomllib.TOMLDecodeError as error:
-        problems.append(f"{path}: not TOML ({error}); see any shipped suite for the form")
+        table = read_toml(path, "see any shipped suite for the form")
+    except ProblemsFound as error:
+        problems += error.problems
         return Expectations()
     fields = Fields(str(path), table, problems)
     standard = Expectations()

@@ -4,8 +4,6 @@ By name: `ID.png` and `ID.wav`; with several speakers `ID.1.wav`, `ID.2.wav`, in
 prompt. A mapping file says it outright. No media file is opened here.
 """
 
-import csv
-import io
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +12,7 @@ from typing import Any, Final
 
 from eval.fields import Fields, nearest, read_json_line, read_lines
 from eval.records import Speaker
+from eval.text_files import read_csv
 from joystreamer.errors import InputError
 
 IMAGES: Final = frozenset({".avif", ".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
@@ -136,14 +135,11 @@ def match_by_mapping(mapping: Path, folder: Path, cases: Sequence[str]) -> Match
 
 
 def _mapping_rows(mapping: Path, problems: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    lines = read_lines(mapping)
     if mapping.suffix.lower() == ".csv":
-        reader = csv.DictReader(io.StringIO("\n".join(lines)))
-        for row in reader:
-            given = {key or "?": cell for key, cell in row.items() if cell}
-            yield f"{mapping}:{reader.line_num}", given
+        for number, row in read_csv(mapping)[1]:
+            yield f"{mapping}:{number}", {key or "?": cell for key, cell in row.items() if cell}
         return
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(read_lines(mapping), start=1):
         if line.strip() and (record := read_json_line(f"{mapping}:{number}", line, problems)):
             yield f"{mapping}:{number}", record
 

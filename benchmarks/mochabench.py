@@ -5,8 +5,6 @@ compared as what they are, never turned into pairwise votes. Rows of one item sh
 items, not rows, are resampled.
 """
 
-import csv
-import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,9 +19,10 @@ from scipy.stats import t as student
 
 from benchmarks.importers.imported import identifier_of
 from benchmarks.importers.tables import mocha_id
-from eval.fields import read_lines
+from eval.fields import shown
 from eval.ratings.statistics.correlation import spearman
 from eval.ratings.statistics.resampling import DRAWS, percentile_interval
+from eval.text_files import read_csv, read_plain_csv
 from joystreamer.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -46,19 +45,28 @@ def human_judge_table(path: Path) -> pd.DataFrame:
     Raises:
         InputError: The headers are others, or a cell is no score.
     """
-    rows = list(csv.reader(io.StringIO("\n".join(read_lines(path)))))
-    if len(rows) < 4 or [row[0] for row in rows[:3]] != ["Model", "Aspect", "Example idx"]:
+    rows = read_plain_csv(path)
+    if len(rows) < 4 or [row[:1] for row in rows[:3]] != [["Model"], ["Aspect"], ["Example idx"]]:
         raise InputError(
             f"{path}: expected three header rows Model, Aspect, Example idx and a row per item"
         )
     models, aspects, sources = rows[:3]
+    if not len(models) == len(aspects) == len(sources):
+        raise InputError(
+            f"{path}: the three header rows have {len(models)}, {len(aspects)} and {len(sources)} cells; "
+            "each needs one cell per column"
+        )
     found: dict[tuple[str, str, str], dict[str, float]] = {}
     for number, row in enumerate(rows[3:], start=4):
+        if not row or not re.fullmatch(r"\d{1,9}", row[0]):
+            raise InputError(
+                f"{path}:{number}: got {shown(row[:1])}, expected the number of an item first"
+            )
         for column in range(1, len(models)):
             cell = row[column] if column < len(row) else ""
             if cell not in map(str, SCALE):
                 raise InputError(
-                    f"{path}:{number}: column {column + 1}: got {cell!r}, expected 1, 2, 3 or 4"
+                    f"{path}:{number}: column {column + 1}: got {shown(cell)}, expected 1, 2, 3 or 4"
                 )
             aspect = re.sub(r"^\d+\.\s*", "", aspects[column])
             who = "human" if sources[column] == HUMAN else "judge"
@@ -170,20 +178,45 @@ def published_sync(path: Path) -> pd.DataFrame:
     Returns:
         Columns case (as `import mochabench` names it), sync.confidence, sync.distance; nan where it
         found no face. The file writes 0 there, which is no distance.
+
+    Raises:
+        InputError: A column is missing, or a cell holds no number.
     """
-    rows = list(csv.DictReader(io.StringIO("\n".join(read_lines(path)))))
+    columns, rows = read_csv(path)
+    missing = [
+        name for name in ("video", "has_face", "best_conf", "min_dist") if name not in columns
+    ]
+    if missing:
+        raise InputError(
+            f"{path}:1: no column is called {missing[0]!r}; give the benchmark's own file"
+        )
     table = []
-    for row in rows:
+    for line, row in rows:
+        if None in row.values() or None in row:
+            raise InputError(
+                f"{path}:{line}: the row has more or fewer cells than columns; mend it"
+            )
         category, _, name = row["video"].replace("\\", "/").rpartition("/")
         face = row["has_face"] == "True"
         table.append(
             {
                 "case": identifier_of(mocha_id(category, name.removesuffix(".mp4"))),
-                "sync.confidence": float(row["best_conf"]) if face else float("nan"),
-                "sync.distance": float(row["min_dist"]) if face else float("nan"),
+                "sync.confidence": _cell_number(row["best_conf"], f"{path}:{line}")
+                if face
+                else float("nan"),
+                "sync.distance": _cell_number(row["min_dist"], f"{path}:{line}")
+                if face
+                else float("nan"),
             }
         )
     return pd.DataFrame(table)
+
+
+def _cell_number(cell: str, place: str) -> float:
+    try:
+        return float(cell)
+    except ValueError as error:
+        raise InputError(f"{place}: got {shown(cell)}, expected a number; mend the cell") from error
 
 
 def beside_published(scores: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:

@@ -115,7 +115,7 @@ def delete_view(root: Path, key: str) -> None:
 def _read(path: Path) -> SavedView:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"the saved view {path.name} cannot be read; delete the file") from error
     if not isinstance(content, dict) or set(content) != set(_FIELDS):
         raise InputError(

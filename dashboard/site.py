@@ -109,7 +109,7 @@ def read_staff(path: Path) -> dict[str, Role]:
         return {}
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"{path} cannot be read ({error}); expected lead = [...] and operator = [...]"
         ) from error

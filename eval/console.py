@@ -18,7 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from joystreamer.errors import JoyStreamerError
+from joystreamer.errors import JoyStreamerError, about_path, printable
 
 USER_ERROR = 2
 """Exit code when what the user gave does not fit."""
@@ -35,9 +35,18 @@ class FriendlyGroup(click.Group):
         try:
             return super().main(*args, **kwargs)
         except JoyStreamerError as error:
-            for line in str(error).splitlines():
-                click.echo(f"error: {line}", err=True)
-            sys.exit(USER_ERROR)
+            _tell(error)
+        except OSError as error:
+            sentence = about_path(error)
+            if sentence is None:
+                raise
+            _tell(sentence)
+        sys.exit(USER_ERROR)
+
+
+def _tell(error: JoyStreamerError) -> None:
+    for line in str(error).splitlines():
+        click.echo(f"error: {printable(line)}", err=True)
 
 
 def standard_output() -> Console:
@@ -46,8 +55,9 @@ def standard_output() -> Console:
 
 
 def print_json(value: Any) -> None:
-    """Print data for scripts."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+    """Print data for scripts; bytes of file names that are no text are spelled as JSON spells them."""
+    text = json.dumps(value, ensure_ascii=False, indent=2, default=str)
+    click.echo(text.encode("utf-8", "backslashreplace").decode())
 
 
 REPORT_EVERY_S = 30.0

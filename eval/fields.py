@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from joystreamer.errors import InputError
+from joystreamer.json_files import is_finite
 
 T = TypeVar("T")
 
@@ -36,15 +37,37 @@ class ProblemsFound(InputError):
 
 
 def shown(value: object, limit: int = 60) -> str:
-    """Return a value as it may stand in a sentence: quoted, on one line, not too long."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    """Return a value as it may stand in a sentence: quoted, on one line, printable, not too long."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=str)
+    except (RecursionError, ValueError):  # nested too deeply, or a number of thousands of digits
+        text = f"a {type(value).__name__}"
+    text = "".join(
+        character if character.isprintable() else _escaped(character)
+        for character in text[: 4 * limit]
+    )
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def _named(name: str, limit: int = 60) -> str:
+    """Return the name of a field as it may stand in a sentence."""
+    text = ascii(name) if not name.isprintable() else repr(name)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def is_encodable(text: str) -> bool:
+    """Whether a text can be written as UTF-8: JSON can spell half of a surrogate pair, files cannot."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
     """Return ' (did you mean …?)' when a known name is near, else ''."""
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+    return f" (did you mean {_named(near[0])}?)" if near else ""
 
 
 class Fields:
@@ -65,7 +88,7 @@ class Fields:
         """Note a mistake in one sentence."""
         end = f"; {todo}" if todo else ""
         self.problems.append(
-            f"{self.place}: field {field!r}: got {shown(got)}, expected {fits}{end}"
+            f"{self.place}: field {_named(field)}: got {shown(got)}, expected {fits}{end}"
         )
 
     def has(self, name: str) -> bool:
@@ -90,6 +113,9 @@ class Fields:
             return default or ""
         if any(ord(character) < 32 and character not in "\t\n\r" for character in value):
             self.problem(name, value, "a text without control characters", "remove them")
+            return default or ""
+        if not is_encodable(value):
+            self.problem(name, value, "whole characters, no half of a surrogate pair", "remove it")
             return default or ""
         return value
 
@@ -133,14 +159,7 @@ class Fields:
             return default
         fits = "a finite number" + (f" of at least {low:g}" if low > -math.inf else "")
         fits += f" and at most {high:g}" if high < math.inf else ""
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not math.isfinite(value)
-        ):
-            self.problem(name, value, fits)
-            return default
-        if not low <= value <= high:
+        if not is_finite(value) or not low <= value <= high:
             self.problem(name, value, fits)
             return default
         return float(value)
@@ -192,12 +211,13 @@ class Fields:
         path = root / value
         try:
             inside = path.resolve().is_relative_to(root.resolve())
-        except (OSError, RuntimeError):
-            inside = False
+            there = inside and path.is_file()
+        except (OSError, RuntimeError, ValueError):  # a loop of links, or no name a file can have
+            inside = there = False
         if Path(value).is_absolute() or not inside:
             self.problem(name, value, f"a path inside {root}", "copy the file there")
             return None
-        if must_exist and not path.is_file():
+        if must_exist and not there:
             self.problem(name, value, "an existing file", f"put it at {path}")
             return None
         return path
@@ -208,7 +228,7 @@ class Fields:
             if name not in self._asked:
                 known = sorted(self._asked)
                 self.problems.append(
-                    f"{self.place}: field {name!r} is unknown{nearest(name, known)}; "
+                    f"{self.place}: field {_named(name)} is unknown{nearest(name, known)}; "
                     f"known fields: {', '.join(known)}"
                 )
 
@@ -228,14 +248,16 @@ def read_json_line(place: str, line: str, problems: list[str]) -> dict[str, Any]
         seen: dict[str, Any] = {}
         for key, value in pairs:
             if key in seen:
-                problems.append(f"{place}: field {key!r} is given twice; keep one")
+                problems.append(f"{place}: field {_named(key)} is given twice; keep one")
             seen[key] = value
         return seen
 
     try:
         record = json.loads(line, object_pairs_hook=once)
     except (ValueError, RecursionError) as error:
-        problems.append(f"{place}: not JSON ({error}); expected one JSON object per line")
+        problems.append(
+            f"{place}: not JSON ({str(error)[:200]}); expected one JSON object per line"
+        )
         return None
     if not isinstance(record, dict):
         problems.append(f"{place}: got {shown(record)}, expected one JSON object per line")
@@ -244,7 +266,10 @@ def read_json_line(place: str, line: str, problems: list[str]) -> dict[str, Any]
 
 
 def read_lines(path: Path) -> list[str]:
-    """Return the lines of a UTF-8 text file.
+    """Return the lines of a UTF-8 text file, parted at line feeds and carriage returns alone.
+
+    Characters that only a typesetter takes for the end of a line (U+2028, U+0085) stay inside: JSON
+    allows them in texts.
 
     Raises:
         InputError: The file is missing, not text, or too large.
@@ -256,6 +281,7 @@ def read_lines(path: Path) -> list[str]:
             f"{path} is {path.stat().st_size >> 20} MB; a list of cases has at most 64 MB"
         )
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not UTF-8 text ({error}); save it as UTF-8") from error
+    return lines[:-1] if lines[-1] == "" else lines

@@ -9,8 +9,6 @@ Three layouts are understood without being told:
 A pattern such as `{system}-{case}-{seed}` says it outright. Nothing here opens a media file.
 """
 
-import csv
-import io
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -19,6 +17,7 @@ from typing import Any, Final, NamedTuple, cast, get_args
 
 from eval.fields import Fields, read_json_line, read_lines, shown
 from eval.records import System, SystemKind
+from eval.text_files import read_csv
 from joystreamer.errors import InputError
 
 MEDIA_SUFFIXES: Final = frozenset(
@@ -39,6 +38,9 @@ MEDIA_SUFFIXES: Final = frozenset(
         ".wmv",
     }
 )
+LONGEST_NAME: Final = 200
+"""Characters of a system's or case's name."""
+
 _PLACEHOLDERS: Final = {
     "case": r"(?P<case>.+?)",
     "system": r"(?P<system>.+?)",
@@ -89,6 +91,7 @@ def match_folder(
         layout = f"one system, {system}"
     else:
         matches, layout = _by_layout(root, media, case_ids)
+    _refuse_odd_names(matches)
     _refuse_twins(matches)
     return matches, layout, ignored
 
@@ -191,6 +194,23 @@ def _by_pattern(root: Path, media: Sequence[Path], pattern: str, system: str | N
     return found
 
 
+def _refuse_odd_names(matches: Iterable[Match]) -> None:
+    """Refuse names that no table can show or store: file systems allow any bytes but '/' and NUL."""
+    for match in matches:
+        for what, name in (("system", match.system.name), ("case", match.case)):
+            if not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
+                raise InputError(
+                    f"the name of the {what} {shown(name)}, read from {shown(str(match.path), 200)}, is "
+                    f"empty, longer than {LONGEST_NAME} characters or holds characters that cannot be "
+                    "printed; rename the file or folder, or give --system"
+                )
+        if match.seed >= 2**31:
+            raise InputError(
+                f"the seed {shown(match.seed)}, read from {shown(str(match.path), 200)}, is not below "
+                "2147483648; rename the file"
+            )
+
+
 def _refuse_twins(matches: Iterable[Match]) -> None:
     answers: dict[tuple[str, str, int], list[Path]] = defaultdict(list)
     for match in matches:
@@ -258,15 +278,13 @@ def _json_rows(path: Path, problems: list[str]) -> list[tuple[int, dict[str, Any
 
 
 def _csv_rows(path: Path, problems: list[str]) -> list[tuple[int, dict[str, Any]]]:
-    lines = read_lines(path)
-    reader = csv.DictReader(io.StringIO("\n".join(lines)))
-    twice = [name for name, count in Counter(reader.fieldnames or ()).items() if count > 1]
+    columns, found = read_csv(path)
+    twice = [name for name, count in Counter(columns).items() if count > 1]
     if twice:
         problems.append(f"{path}:1: column {twice[0]!r} is there twice; remove one")
         return []
     rows = []
-    for record in reader:
-        number = reader.line_num
+    for number, record in found:
         if None in record:
             problems.append(
                 f"{path}:{number}: more cells than columns; quote texts that hold a comma"
@@ -276,7 +294,7 @@ def _csv_rows(path: Path, problems: list[str]) -> list[tuple[int, dict[str, Any]
             name: cell for name, cell in record.items() if cell not in ("", None)
         }
         for name in ("seed", "step"):
-            if re.fullmatch(r"\d+", str(given.get(name, ""))):
+            if re.fullmatch(r"\d{1,18}", str(given.get(name, ""))):
                 given[name] = int(given[name])
         rows.append((number, given))
     return rows

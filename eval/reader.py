@@ -4,12 +4,12 @@ A suite is a folder with `suite.toml` and `cases.jsonl`, one case per line; its 
 the folder and confined to it. All mistakes of a folder are reported at once.
 """
 
-import tomllib
 from pathlib import Path
 from typing import Any, Final, cast, get_args
 
-from eval.fields import Fields, ProblemsFound, read_json_line, read_lines, shown
+from eval.fields import Fields, ProblemsFound, is_encodable, read_json_line, read_lines, shown
 from eval.records import DIMENSIONS, Case, Content, Mode, Speaker, Subject, Suite, Tags
+from eval.text_files import read_toml
 from joystreamer.errors import InputError
 
 SUITE_FILE: Final = "suite.toml"
@@ -32,12 +32,7 @@ def read_suite(root: Path) -> Suite:
             f"{root} is not a suite: {SUITE_FILE} is missing; a suite folder holds {SUITE_FILE} and {CASES_FILE}"
         )
     problems: list[str] = []
-    try:
-        table = tomllib.loads("\n".join(read_lines(header)))
-    except tomllib.TOMLDecodeError as error:
-        raise ProblemsFound(
-            [f"{header}: not TOML ({error}); see any shipped suite for the form"]
-        ) from error
+    table = read_toml(header, "see any shipped suite for the form")
     fields = Fields(str(header), table, problems)
     name = fields.identifier("name")
     version = fields.text("version")
@@ -183,7 +178,7 @@ def _table(fields: Fields, name: str) -> dict[str, Any]:
 
 
 def _text(item: Any) -> str | None:
-    return item if isinstance(item, str) and item.strip() else None
+    return item if isinstance(item, str) and item.strip() and is_encodable(item) else None
 
 
 def _is_number(value: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from joystreamer import __version__
-from joystreamer.errors import JoyStreamerError
+from joystreamer.errors import JoyStreamerError, about_path, printable
 
 COMMANDS = {
     "generate": "joystreamer.commands.generate:generate",
@@ -32,7 +32,8 @@ class UserError(click.ClickException):
 
     def show(self, file: Any = None) -> None:
         """Print the sentence."""
-        click.echo(f"error: {self.format_message()}", file=file or sys.stderr)
+        lines = map(printable, self.format_message().splitlines())
+        click.echo("error: " + "\n".join(lines), file=file or sys.stderr)
 
 
 class LazyGroup(click.Group):
@@ -65,6 +66,11 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except JoyStreamerError as error:
             raise UserError(str(error)) from error
+        except OSError as error:
+            sentence = about_path(error)
+            if sentence is None:
+                raise
+            raise UserError(str(sentence)) from error
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -4,6 +4,8 @@ Command lines print them as one line without a traceback and exit with code 2. E
 is raised is a defect of ours and keeps its traceback.
 """
 
+import errno
+
 
 class JoyStreamerError(Exception):
     """Base of every error that a user can act on."""
@@ -19,3 +21,26 @@ class MissingExtra(JoyStreamerError, ImportError):
 
 class MissingWeights(JoyStreamerError, FileNotFoundError):
     """Network weights are not on this machine; the message says where they are looked for."""
+
+
+def printable(text: str) -> str:
+    """Return a text as a terminal may show it: what is not printed is spelled out.
+
+    Names of files may hold anything, also sequences that move a terminal's cursor.
+    """
+    return "".join(
+        character
+        if character.isprintable()
+        else character.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for character in text
+    )
+
+
+def about_path(error: OSError) -> InputError | None:
+    """The sentence for a path that no file can have, None for every other failure of the system."""
+    if error.errno == errno.ENAMETOOLONG:
+        name = str(error.filename)
+        return InputError(f"the path '{name[:60]}…' is longer than a file's name may be; check it")
+    if error.errno == errno.ELOOP:
+        return InputError(f"the path '{error.filename}' is a loop of links; check it")
+    return None

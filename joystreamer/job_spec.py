@@ -3,8 +3,6 @@
 Reads JSON and checks names, types and files' presence in words; loads no picture and no sound.
 """
 
-import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -14,6 +12,7 @@ from typing import Any
 from joystreamer.conditioning.speakers import Box
 from joystreamer.conditioning.tracks import Turn
 from joystreamer.errors import InputError
+from joystreamer.json_files import is_finite, is_there, parse_object, read_text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,6 +96,12 @@ class JobSpec:
             )
 
 
+LATEST_START_S = 36_000
+"""Seconds; the longest clip that is made (ten hours), so that a slip of the pen asks for no terabyte."""
+
+LONGEST_NAME = 200
+"""Bytes of a clip's name: file systems allow 255, and the names beside it are longer."""
+
 _JOB_KEYS = (
     "image",
     "prompt",
@@ -121,7 +126,9 @@ def parse_job(plain: Mapping[str, Any], folder: Path, *, where: str = "the job")
     _check_keys(plain, _JOB_KEYS, where)
     for name in ("image", "prompt", "out"):
         if not isinstance(plain.get(name), str):
-            raise InputError(f"{where} needs the text {name!r}; it has {plain.get(name)!r}")
+            raise InputError(
+                f"{where} needs the text {name!r}; it has {repr(plain.get(name))[:60]}"
+            )
     speakers = tuple(
         _parse_speaker(entry, number, folder, where)
         for number, entry in enumerate(_list_of(plain, "speakers", where), start=1)
@@ -139,12 +146,12 @@ def parse_job(plain: Mapping[str, Any], folder: Path, *, where: str = "the job")
     return JobSpec(
         image=_file(folder, plain["image"], where),
         prompt=plain["prompt"],
-        out=folder / plain["out"],
+        out=_target(folder, plain["out"], where),
         audio=_file(folder, plain["audio"], where) if plain.get("audio") else None,
-        stereo=bool(plain.get("stereo", False)),
+        stereo=_switch(plain, "stereo", where),
         speakers=speakers,
         turns=turns,
-        transcript=plain.get("transcript"),
+        transcript=_optional_text(plain, "transcript", where),
         options=options,
     )
 
@@ -155,7 +162,7 @@ def read_job(path: Path) -> JobSpec:
     Raises:
         InputError: The file is missing or not a JSON object, or does not describe a job.
     """
-    return parse_job(_read_object(_read_text(path), f"'{path}'"), path.parent, where=f"'{path}'")
+    return parse_job(parse_object(read_text(path), f"'{path}'"), path.parent, where=f"'{path}'")
 
 
 def read_jobs(path: Path) -> list[JobSpec]:
@@ -165,10 +172,10 @@ def read_jobs(path: Path) -> list[JobSpec]:
         InputError: Names file and line.
     """
     jobs = []
-    for number, line in enumerate(_read_text(path).splitlines(), start=1):
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
         if line.strip():
             where = f"'{path}', line {number}"
-            jobs.append(parse_job(_read_object(line, where), path.parent, where=where))
+            jobs.append(parse_job(parse_object(line, where), path.parent, where=where))
     if not jobs:
         raise InputError(f"'{path}' holds no jobs; write one JSON object per line")
     targets = [job.out.resolve() for job in jobs]
@@ -178,23 +185,6 @@ def read_jobs(path: Path) -> list[JobSpec]:
     return jobs
 
 
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"'{path}' cannot be read as text ({error}); give a UTF-8 file") from error
-
-
-def _read_object(text: str, where: str) -> Mapping[str, Any]:
-    try:
-        plain = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{where} is not JSON ({error}); write an object") from error
-    if not isinstance(plain, dict):
-        raise InputError(f"{where} holds a {type(plain).__name__}; write a JSON object")
-    return plain
-
-
 def _parse_speaker(entry: Any, number: int, folder: Path, where: str) -> Speaker:
     where = f"{where}, speaker {number}"
     if not isinstance(entry, dict):
@@ -202,13 +192,13 @@ def _parse_speaker(entry: Any, number: int, folder: Path, where: str) -> Speaker
     _check_keys(entry, _SPEAKER_KEYS, where)
     box = entry.get("box")
     if box is not None and not (isinstance(box, list) and len(box) == 4):
-        raise InputError(f"{where} has box {box!r}; write [x0, y0, x1, y1] in pixels")
+        raise InputError(f"{where} has box {repr(box)[:60]}; write [x0, y0, x1, y1] in pixels")
     return Speaker(
-        name=str(entry.get("name", f"speaker-{number}")),
+        name=_optional_text(entry, "name", where) or f"speaker-{number}",
         audio=_file(folder, entry["audio"], where) if entry.get("audio") else None,
         box=Box(*(_number(side, f"{where}, box") for side in box)) if box else None,
         mask=_file(folder, entry["mask"], where) if entry.get("mask") else None,
-        words=entry.get("words"),
+        words=_optional_text(entry, "words", where),
     )
 
 
@@ -222,7 +212,7 @@ def _parse_turn(
     names = [speaker.name for speaker in speakers]
     if entry.get("speaker") not in names:
         raise InputError(
-            f"{where} is spoken by {entry.get('speaker')!r}; the speakers are {', '.join(names)}"
+            f"{where} is spoken by {repr(entry.get('speaker'))[:60]}; the speakers are {', '.join(names)}"
         )
     if not entry.get("audio"):
         raise InputError(f"{where} has no audio; give a file with this stretch of speech")
@@ -230,8 +220,38 @@ def _parse_turn(
     return Turn(
         speaker=names.index(entry["speaker"]),
         audio=_file(folder, entry["audio"], where),
-        start=None if start is None else _number(start, f"{where}, start"),
+        start=None if start is None else _start(start, where),
     )
+
+
+def _start(value: Any, where: str) -> float:
+    start = _number(value, f"{where}, start")
+    if not 0 <= start <= LATEST_START_S:
+        raise InputError(f"{where} starts at {start:g} s; give 0 to {LATEST_START_S} s")
+    return start
+
+
+def _target(folder: Path, name: str, where: str) -> Path:
+    target = folder / name
+    if not target.name or "\0" in name or len(target.name.encode(errors="replace")) > LONGEST_NAME:
+        raise InputError(
+            f"{where} would write {name[:60]!r}; give a file name of at most {LONGEST_NAME} bytes"
+        )
+    return target
+
+
+def _switch(plain: Mapping[str, Any], name: str, where: str) -> bool:
+    value = plain.get(name, False)
+    if not isinstance(value, bool):
+        raise InputError(f"{where} has {name} {repr(value)[:60]}; write true or false")
+    return value
+
+
+def _optional_text(plain: Mapping[str, Any], name: str, where: str) -> str | None:
+    value = plain.get(name)
+    if value is not None and not isinstance(value, str):
+        raise InputError(f"{where} has {name} {repr(value)[:60]}; write a text")
+    return value
 
 
 def _check_keys(plain: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
@@ -239,7 +259,7 @@ def _check_keys(plain: Mapping[str, Any], known: tuple[str, ...], where: str) ->
         if name not in known:
             near = get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-            raise InputError(f"{where} has the unknown key {name!r}; {hint}")
+            raise InputError(f"{where} has the unknown key {name[:60]!r}; {hint}")
 
 
 def _list_of(plain: Mapping[str, Any], name: str, where: str) -> list[Any]:
@@ -250,8 +270,8 @@ def _list_of(plain: Mapping[str, Any], name: str, where: str) -> list[Any]:
 
 
 def _number(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise InputError(f"{where} is {value!r}; write a number")
+    if not is_finite(value):
+        raise InputError(f"{where} is {repr(value)[:60]}; write a number")
     return float(value)
 
 
@@ -259,6 +279,8 @@ def _file(folder: Path, name: Any, where: str) -> Path:
     if not isinstance(name, str):
         raise InputError(f"{where} names a file by {name!r}; write its path as text")
     path = folder / name
-    if not path.is_file():
-        raise InputError(f"{where} names '{name}', but there is no file '{path}'; check the path")
+    if not is_there(path):
+        raise InputError(
+            f"{where} names '{name[:200]}', but there is no file '{str(path)[-200:]}'; check the path"
+        )
     return path

@@ -3,7 +3,6 @@
 Finds and names files; turning Wan's weights into ours is `joystreamer.model.weights`' business.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from transformers import AutoTokenizer, UMT5EncoderModel, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
 from joystreamer.errors import InputError, MissingWeights
+from joystreamer.json_files import parse_json, read_text
 from joystreamer.model.weights import find_experts, wan_to_joystreamer
 from joystreamer.samplers import make_scheduler
 
@@ -117,12 +117,7 @@ def check_pipeline_folder(folder: Path) -> None:
             f"'{folder}' has no model_index.json, so it is no saved pipeline; give the folder that "
             "holds transformer, vae and the others"
         )
-    try:
-        listed = json.loads(index.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(
-            f"'{index}' is not JSON ({error}); it was cut short: fetch the folder again"
-        ) from error
+    listed = parse_json(read_text(index), f"'{index}'", "it was cut short: fetch the folder again")
     if not isinstance(listed, dict):
         raise InputError(f"'{index}' holds no object of components; fetch the folder again")
     for name, entry in listed.items():

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from joystreamer.errors import InputError
 from joystreamer.guidance import AUDIO_SCALE_LOW_NOISE, TEXT_SCALE
+from joystreamer.json_files import is_finite
 from joystreamer.samplers import STUDENT_TIMESTEPS, SamplerName
 from joystreamer.segments import FragmentRule
 
@@ -33,12 +34,14 @@ _KINDS = {
 }
 """Numeric options; JSON may bring anything."""
 
+MAX_FRAME_PIXELS = 7680 * 4320
+"""The largest frame that clips are read with (8K), far above what the networks were trained for."""
+
 _OPTIONAL = ("height", "width", "reference_offset")
 
 
 def _is_number(value: object, *, whole: bool) -> bool:
-    kinds = (int,) if whole else (int, float)
-    return isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
+    return is_finite(value) and (not whole or isinstance(value, int))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ class ScaleSchedule:
             return cls(float(first), above)
         except ValueError as error:
             raise InputError(
-                f"guidance scale {text!r} came; write a number, or a number and "
+                f"guidance scale {text[:60]!r} came; write a number, or a number and "
                 "threshold:number pairs such as 4,950:0.1"
             ) from error
 
@@ -132,7 +135,7 @@ class GenerationOptions:
             value = getattr(self, name)
             optional = name in _OPTIONAL and value is None
             if not optional and not _is_number(value, whole=kind == "whole number"):
-                raise InputError(f"{name} is {value!r}; give a {kind}")
+                raise InputError(f"{name} is {repr(value)[:60]}; give a {kind}")
         choices = {
             "sampler": ("unipc", "euler", "distilled"),
             "first_segment": ("empty", "reference"),
@@ -141,16 +144,28 @@ class GenerationOptions:
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise InputError(
-                    f"{name} is {getattr(self, name)!r}; choose one of {', '.join(allowed)}"
+                    f"{name} is {repr(getattr(self, name))[:60]}; choose one of {', '.join(allowed)}"
                 )
         if not 1 <= self.steps <= 1000:
             raise InputError(
                 f"steps is {self.steps}; choose 1 to 1000 (40 is usual, 4 if distilled)"
             )
+        if not isinstance(self.negative_prompt, str) or not isinstance(self.batch_guidance, bool):
+            raise InputError(
+                f"negative_prompt is {repr(self.negative_prompt)[:60]} and batch_guidance is "
+                f"{repr(self.batch_guidance)[:60]}; give a text, and true or false"
+            )
         if (self.height is None) != (self.width is None):
             raise InputError("only one of height and width was given; give both or neither")
-        if self.area <= 0:
-            raise InputError(f"area is {self.area}; give the pixels of a frame, such as 399360")
+        if self.height is not None and self.width is not None:
+            shown = f"size {self.width}x{self.height}"
+            pixels = self.height * self.width if min(self.height, self.width) > 0 else 0
+        else:
+            shown, pixels = f"area is {self.area}", self.area
+        if not 0 < pixels <= MAX_FRAME_PIXELS:
+            raise InputError(
+                f"{shown[:60]}; give 1 to {MAX_FRAME_PIXELS} pixels per frame, such as 399360"
+            )
         if not self.distilled_timesteps:
             raise InputError("distilled_timesteps is empty; give the steps, such as 1000 and 500")
         if self.shift <= 0:
@@ -184,7 +199,7 @@ class GenerationOptions:
                     if near
                     else f"; known are {', '.join(sorted(known))}"
                 )
-                raise InputError(f"unknown option {name!r}{hint}")
+                raise InputError(f"unknown option {name[:60]!r}{hint}")
         values = dict(plain)
         for name in ("text_scale", "audio_scale"):
             if name in values and not isinstance(values[name], ScaleSchedule):
@@ -195,7 +210,7 @@ class GenerationOptions:
                 _is_number(step, whole=False) for step in steps
             ):
                 raise InputError(
-                    f"distilled_timesteps is {steps!r}; write a list of numbers such as [1000, 500]"
+                    f"distilled_timesteps is {repr(steps)[:60]}; write a list of numbers such as [1000, 500]"
                 )
             values["distilled_timesteps"] = tuple(map(float, steps))
         return cls(**values)

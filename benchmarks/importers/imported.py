@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from eval.records import Case
+from joystreamer.json_files import is_there
 
 NAMED_LANGUAGES: Final = re.compile(r"[\u3400-\u9fff]")
 
@@ -54,9 +55,9 @@ class Imported:
         parts = [part for part in re.split(r"[\\/]+", name.strip()) if part not in ("", ".", "..")]
         for start in range(len(parts)):
             path = media.joinpath(*parts[start:])
-            if path.is_file():
+            if is_there(path):
                 return path
-        self.absent.append(f"{place}: {name} is not below {media}")
+        self.absent.append(f"{place}: {name[:200]} is not below {media}")
         return None
 
 

@@ -18,11 +18,13 @@ from benchmarks.importers.imported import (
     language_of,
     with_unique_ids,
 )
-from eval.fields import Fields, nearest, read_lines
+from eval.fields import Fields, nearest
 from eval.reader import read_case
 from eval.records import Case, Speaker, Tags
 from eval.store.files import write_text
+from eval.text_files import read_csv, read_plain_csv
 from joystreamer.errors import InputError
+from joystreamer.json_files import is_there
 
 FIELDS: Final = (
     "id", "prompt", "image", "audio", "language", "subject", "mode", "duration_s",
@@ -41,19 +43,15 @@ def _rows(
     Raises:
         InputError: A needed column is not there.
     """
-    lines = read_lines(path)
-    first = lines[0] if lines else ""
-    delimiter = "\t" if "\t" in first and "," not in first else ","
-    reader = csv.DictReader(io.StringIO("\n".join(lines)), delimiter=delimiter)
-    columns = list(reader.fieldnames or ())
+    columns, rows = read_csv(path, tabs=True)
     for name in needed:
         if name not in columns:
             raise InputError(
                 f"{path}:1: no column is called {name!r}{nearest(name, columns)}; "
-                f"the columns are: {', '.join(columns) or 'none'}"
+                f"the columns are: {', '.join(name[:40] for name in columns[:20]) or 'none'}"
             )
-    for row in reader:
-        place = f"{path}:{reader.line_num}"
+    for number, row in rows:
+        place = f"{path}:{number}"
         if None in row:
             found.problems.append(
                 f"{place}: more cells than columns; quote texts that hold a comma"
@@ -168,7 +166,7 @@ def _first_of(media: Path, category: str, name: str, suffixes: Sequence[str]) ->
     for suffix in suffixes:
         for folder in ("", "images/mocha_first_frames", "audio/mocha_speeches"):
             path = media / folder / category / f"{name}.{suffix}"
-            if path.is_file():
+            if is_there(path):
                 return path
     return None
 
@@ -191,7 +189,7 @@ def _mocha_tags(category: str, prompt: str) -> Tags:
 def read_prompts(source: Source) -> Imported:
     """Read one prompt per CSV row, without a header; ids are 01, 02, ... as in lists of clips."""
     found = Imported()
-    rows = [row for row in csv.reader(io.StringIO("\n".join(read_lines(source.path)))) if any(row)]
+    rows = [row for row in read_plain_csv(source.path) if any(row)]
     for number, row in enumerate(rows, start=1):
         place = f"{source.path}:{number}"
         if len(row) != 1:

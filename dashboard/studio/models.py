@@ -79,7 +79,7 @@ def read_models(root: Path) -> tuple[Model, ...]:
         return (TINY,)
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"{FILE} of the workspace cannot be read ({error}); expected [[model]] tables"
         ) from error

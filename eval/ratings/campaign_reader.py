@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from eval.fields import Fields, ProblemsFound, nearest, read_lines, shown
+from eval.fields import Fields, ProblemsFound, nearest, shown
 from eval.ratings.campaign import (
     PAPER_DIMENSIONS,
     Campaign,
@@ -20,7 +19,9 @@ from eval.ratings.campaign import (
     Viewing,
     check_campaign,
 )
+from eval.text_files import read_toml
 from joystreamer.errors import InputError
+from joystreamer.json_files import is_finite
 
 T = TypeVar("T")
 
@@ -44,12 +45,7 @@ def read_campaign(
         ProblemsFound: One sentence per mistake.
         InputError: The file cannot be read, or the protocol cannot give a result.
     """
-    try:
-        table = tomllib.loads("\n".join(read_lines(path)))
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(
-            f"{path}: not TOML ({error}); see the campaign example in the docs"
-        ) from error
+    table = read_toml(path, "see the campaign example in the docs")
     return parse_campaign({**(defaults or {}), **table}, str(path), suite_cases=suite_cases)
 
 
@@ -201,10 +197,10 @@ def _misfit(value: Any, default: Any) -> str:
     if isinstance(default, bool):
         return "" if isinstance(value, bool) else "true or false"
     if isinstance(default, int):
-        whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+        whole = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
         return "" if whole else "a whole number from 0"
     if isinstance(default, float):
-        real = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+        real = is_finite(value) and value >= 0
         return "" if real else "a number from 0"
     if isinstance(default, tuple):
         texts = isinstance(value, list) and all(isinstance(item, str) for item in value)

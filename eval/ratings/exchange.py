@@ -29,6 +29,7 @@ from eval.ratings.store import StoredCampaign, campaign_by_id
 from eval.ratings.vote_table import current_votes
 from eval.store.database import Database
 from eval.store.files import write_text
+from eval.text_files import read_csv, safe_cell
 from joystreamer.errors import InputError
 
 EXPORT_COLUMNS: Final = (
@@ -64,17 +65,10 @@ def write_votes(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         buffer = io.StringIO()
         writer = csv.DictWriter(buffer, fieldnames=list(EXPORT_COLUMNS), lineterminator="\n")
         writer.writeheader()
-        writer.writerows([{key: _safe_cell(value) for key, value in row.items()} for row in rows])
+        writer.writerows([{key: safe_cell(value) for key, value in row.items()} for row in rows])
         write_text(path, buffer.getvalue())
     else:
         raise InputError(f"{path} ends in {path.suffix!r}; votes are written as .csv or .jsonl")
-
-
-def _safe_cell(value: Any) -> Any:
-    """Keep a spreadsheet from running a comment as a formula."""
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return "'" + value
-    return value
 
 
 def write_ledger(path: Path, entries: Sequence[Entry]) -> None:
@@ -190,8 +184,8 @@ def read_votes(path: Path, campaign: Campaign) -> list[dict[str, Any]]:
 
 
 def _records(path: Path, problems: list[str]) -> list[tuple[str, dict[str, Any]]]:
-    lines = read_lines(path)
     if path.suffix == ".jsonl":
+        lines = read_lines(path)
         found = [
             (f"{path}:{number}", read_json_line(f"{path}:{number}", line, problems))
             for number, line in enumerate(lines, start=1)
@@ -200,11 +194,10 @@ def _records(path: Path, problems: list[str]) -> list[tuple[str, dict[str, Any]]
         return [(place, record) for place, record in found if record is not None]
     if path.suffix != ".csv":
         raise InputError(f"{path} ends in {path.suffix!r}; votes are read from .csv or .jsonl")
-    # A quoted comment may hold line breaks, so the text is given back to the reader as a whole.
-    reader = csv.DictReader(io.StringIO("\n".join(lines) + "\n", newline=""))
+    _, rows = read_csv(path)
     return [
         (f"{path}: row {number}", {k: v for k, v in row.items() if k and v not in ("", None)})
-        for number, row in enumerate(reader, start=1)
+        for number, (_, row) in enumerate(rows, start=1)
     ]
 
 

@@ -20,6 +20,7 @@ from eval.ratings.results import Results, plain_rows
 from eval.ratings.statistics.board import Ranking
 from eval.report.latex import escape_latex
 from eval.store.files import write_text
+from eval.text_files import safe_cell
 
 SIGNIFICANT: Final = 0.05
 """Level at which a corrected p-value is marked."""
@@ -176,7 +177,7 @@ def write_board_csv(path: Path, results: Results) -> None:
     board.insert(0, "campaign", results.campaign.name)
     board["origins"] = "+".join(sorted(results.origins))
     board["ledger"] = f"{results.head_seq}:{results.head_digest}"
-    write_text(path, board.to_csv(index=False, lineterminator="\n"))
+    write_text(path, board.map(safe_cell).to_csv(index=False, lineterminator="\n"))
 
 
 def board_latex(results: Results, *, label: str = "tab:gsb") -> str:

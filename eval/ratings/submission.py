@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from eval.fields import shown
+from eval.fields import is_encodable, shown
 from eval.ratings.answers import FLAG_REASONS, allowed_answers, unknown_answer
 from eval.ratings.campaign import Campaign, Viewing
 from joystreamer.errors import InputError
@@ -115,7 +115,7 @@ def read_submission(data: object, campaign: Campaign) -> Submission:
     if action == "flag" and not flag:
         raise InputError(f"a flag needs a reason; choose from {', '.join(FLAG_REASONS)}")
     comment = data.get("comment") or ""
-    if not isinstance(comment, str) or len(comment) > MAX_COMMENT:
+    if not isinstance(comment, str) or len(comment) > MAX_COMMENT or not is_encodable(comment):
         raise InputError(f"a comment is text of at most {MAX_COMMENT} characters; shorten it")
     answers = _read_answers(data.get("answers"), campaign) if action == "vote" else {}
     return Submission(

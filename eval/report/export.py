@@ -6,6 +6,7 @@ from typing import Final
 
 from eval.leaderboard import Board, Comparison
 from eval.store.files import write_bytes
+from eval.text_files import safe_cell
 
 PROVENANCE_KEY: Final = b"joystreamer"
 """Parquet metadata under which the provenance lies, as JSON."""
@@ -21,7 +22,8 @@ def write_csv(path: Path, item: Board | Comparison) -> None:
     Raises:
         InputError: The file cannot be written.
     """
-    write_bytes(path, item.table().to_csv(index=False, lineterminator="\n").encode())
+    table = item.table().map(safe_cell)
+    write_bytes(path, table.to_csv(index=False, lineterminator="\n").encode())
 
 
 def write_parquet(path: Path, item: Board | Comparison) -> None:

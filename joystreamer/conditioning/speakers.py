@@ -47,7 +47,7 @@ class Box:
         try:
             x0, y0, x1, y1 = (float(part) for part in text.split(","))
         except ValueError as error:
-            raise InputError(f"box {text!r} came; write x0,y0,x1,y1 in pixels") from error
+            raise InputError(f"box {text[:60]!r} came; write x0,y0,x1,y1 in pixels") from error
         return cls(x0, y0, x1, y1)
 
 

@@ -14,12 +14,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from joystreamer.errors import InputError
-from joystreamer.media.container import DecodeError, open_media, promised_end
+from joystreamer.media.container import MAX_SECONDS, DecodeError, open_media, promised_end
 from joystreamer.media.video import END_TOLERANCE_S, first_frame_time
 
 # Timestamps may wander this far from the sample count (containers round to 1 ms, encoders pad)
 # before samples are inserted or dropped: one frame at 25 fps.
 GAP_TOLERANCE_S = 0.04
+
+# More channels than any recording has; swresample knows no more than 64.
+MAX_CHANNELS = 64
+# Rates of recordings in samples per second, generously: damaged headers claim 4, or 4 billion.
+MIN_RATE, MAX_RATE = 100, 768_000
+# PyAV counts the planes of a frame by looking for the first missing one, and reads past the end of
+# the list when all of FFmpeg's eight are there: such sound is handled interleaved.
+PLANES = 8
+
+# Samples of silence that are made at once.
+LONGEST_SILENCE = 2**20
+
+# Samples of all channels that `read_audio` holds at once: 1 GiB of float32, 4.6 hours of 16 kHz mono.
+MAX_SAMPLES = 2**28
 
 # Down-mix gains by channel (ITU-R BS.775-4, annex 4): centre and surrounds at -3 dB against the
 # fronts, no low-frequency channel. They are normalised so that no mix can exceed full scale.
@@ -51,7 +65,15 @@ def read_audio(
         InputError: not media, or no audio stream of that number.
         DecodeError: the sound is cut off or damaged.
     """
-    chunks = list(_stream_chunks(path, sample_rate, stream, "mono" if mono else "all", 10.0))
+    chunks, held = [], 0
+    for chunk in _stream_chunks(path, sample_rate, stream, "mono" if mono else "all", 10.0):
+        chunks.append(chunk)
+        held += chunk.size
+        if held > MAX_SAMPLES:
+            raise InputError(
+                f"the sound of '{path}' is longer than {held / chunk.shape[0] / sample_rate:.0f} s, "
+                "which is as much as is held in memory; cut it."
+            )
     if not chunks:
         with open_media(path) as container:
             if not container.streams.audio:
@@ -168,6 +190,10 @@ def _resampled(
                 f"give 0 to {len(streams) - 1}."
             )
         source = streams[stream]
+        if source.codec_context is None:
+            raise InputError(
+                f"'{path}' uses a sound codec this build cannot decode; give AAC, MP3, FLAC, Opus or WAV."
+            )
         converter: _RateConverter | None = None
         for samples, rate in _continuous(container, source, zero, form, path):
             converter = converter or _RateConverter(rate, sample_rate)
@@ -190,6 +216,12 @@ def _continuous(
             # Some files start inside a frame; what follows it counts.
             damage = error if placer is not None else None
             continue
+        if not (0 < frame.layout.nb_channels <= MAX_CHANNELS and MIN_RATE <= frame.sample_rate <= MAX_RATE):
+            raise DecodeError(
+                f"the sound of '{path}' has {frame.layout.nb_channels} channels at {frame.sample_rate} Hz; "
+                f"1 to {MAX_CHANNELS} channels at {MIN_RATE} to {MAX_RATE} Hz are read: export it again.",
+                time_s=end_s,
+            )
         if placer is None:
             placer = _Placer(frame.sample_rate, zero)
         stamp = None if frame.pts is None else Fraction(frame.pts * source.time_base)
@@ -200,6 +232,17 @@ def _continuous(
         if stamp is not None:
             end_s = float(stamp) + frame.samples / frame.sample_rate
             samples = samples[:, : _samples_shown(container, source, stamp, placer.rate)]
+        if abs(placer.target(stamp)) > MAX_SECONDS * placer.rate:
+            raise DecodeError(
+                f"the sound of '{path}' says that a part of it stands at {float(stamp or 0):.0f} s; at "
+                f"most {MAX_SECONDS} s are read: cut it, or render it again.",
+                time_s=end_s,
+            )
+        if not np.isfinite(samples).all():
+            raise DecodeError(
+                f"the sound of '{path}' holds values that are no finite numbers; export it again.",
+                time_s=end_s,
+            )
         for piece in placer.place(samples, stamp):
             yield matrix @ piece, placer.rate
     promised = promised_end(container, source)
@@ -227,7 +270,9 @@ def _samples_shown(container: Any, source: Any, stamp: Fraction, rate: int) -> i
 
 
 def _decode(container: Any, source: Any) -> Iterator[tuple[Any, str | None]]:
-    """Decoded frames, or (None, what went wrong)."""
+    """Decoded frames, or (None, what went wrong); nothing where the codec is unknown."""
+    if source.codec_context is None:
+        return
     packets = iter(container.demux(source))
     while True:
         try:
@@ -248,6 +293,22 @@ def _decode(container: Any, source: Any) -> Iterator[tuple[Any, str | None]]:
             yield frame, None
 
 
+def _sample_form(channels: int) -> str:
+    return "fltp" if channels < PLANES else "flt"
+
+
+def _layout_name(channels: int) -> str:
+    """FFmpeg's name for so many channels; above eight it knows no places for them."""
+    names = {1: "mono", 2: "stereo"}
+    return names.get(channels, f"{channels}c" if channels <= PLANES else f"{channels}C")
+
+
+def _by_channel(frame: Any, channels: int) -> NDArray[np.float32]:
+    """A float frame as (channels, samples), however it is stored."""
+    array: NDArray[np.float32] = frame.to_ndarray()
+    return array if channels < PLANES else np.ascontiguousarray(array.reshape(-1, channels).T)
+
+
 class _Normaliser:
     """Decoded frames of any sample format to (channels, samples) float32 at the first rate."""
 
@@ -263,11 +324,13 @@ class _Normaliser:
             if self._form is None:
                 self._rate, self.layout = frame.sample_rate, frame.layout
             self._form = form
-            self._resampler = av.AudioResampler("fltp", self.layout, self._rate)
+            count = self.layout.nb_channels
+            self._resampler = av.AudioResampler(_sample_form(count), self.layout, self._rate)
         frame.pts = None  # the sample count is the clock here
-        pieces = [piece.to_ndarray() for piece in self._resampler.resample(frame)]
+        count = self.layout.nb_channels
+        pieces = [_by_channel(piece, count) for piece in self._resampler.resample(frame)]
         if not pieces:
-            return np.zeros((self.layout.nb_channels, 0), np.float32)
+            return np.zeros((count, 0), np.float32)
         joined: NDArray[np.float32] = np.concatenate(pieces, axis=1)
         return joined
 
@@ -280,15 +343,18 @@ class _Placer:
         self._zero = zero
         self._position: int | None = None  # index of the next sample; negative before zero
 
+    def target(self, stamp: Fraction | None) -> int:
+        """Index of the sample that stands at a time stamp; the next one where there is none."""
+        if stamp is None:
+            return self._position or 0
+        if self._zero is None:
+            self._zero = stamp  # a sound file: its first sample is its zero
+        return round((stamp - self._zero) * self.rate)
+
     def place(
         self, samples: NDArray[np.float32], stamp: Fraction | None
     ) -> Iterator[NDArray[np.float32]]:
-        if stamp is None:
-            target = self._position or 0
-        else:
-            if self._zero is None:
-                self._zero = stamp  # a sound file: its first sample is its zero
-            target = round((stamp - self._zero) * self.rate)
+        target = self.target(stamp)
         if self._position is None:
             self._position = min(target, 0)
             hole = target - self._position
@@ -298,7 +364,9 @@ class _Placer:
                 hole = 0
         if hole > 0:
             self._position += hole
-            yield np.zeros((samples.shape[0], hole), np.float32)
+            # A damaged time stamp may ask for hours of silence: they are given in pieces.
+            for start in range(0, hole, LONGEST_SILENCE):
+                yield np.zeros((samples.shape[0], min(LONGEST_SILENCE, hole - start)), np.float32)
         elif hole < 0:
             samples = samples[:, -hole:]
         skipped = min(max(0, -self._position), samples.shape[1])
@@ -313,6 +381,7 @@ class _RateConverter:
     def __init__(self, rate: int, target: int) -> None:
         self._rate, self._target = rate, target
         self._resampler: Any = None
+        self._channels = 1
         self._taken = 0
         self._given = 0
 
@@ -322,12 +391,13 @@ class _RateConverter:
         if self._rate == self._target:
             yield np.clip(samples, -1.0, 1.0)
             return
-        layout = (
-            f"{samples.shape[0]}c" if samples.shape[0] > 2 else ("mono", "stereo")[len(samples) - 1]
-        )
+        self._channels = samples.shape[0]
+        layout = _layout_name(self._channels)
+        form = _sample_form(self._channels)
         if self._resampler is None:
-            self._resampler = av.AudioResampler("fltp", layout, self._target)
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), "fltp", layout)
+            self._resampler = av.AudioResampler(form, layout, self._target)
+        laid = samples if form == "fltp" else samples.T.reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(laid), form, layout)
         frame.sample_rate = self._rate
         frame.time_base = Fraction(1, self._rate)
         frame.pts = self._taken
@@ -340,6 +410,6 @@ class _RateConverter:
 
     def _collect(self, frames: list[Any]) -> Iterator[NDArray[np.float32]]:
         for frame in frames:
-            piece = frame.to_ndarray()
+            piece = _by_channel(frame, self._channels)
             self._given += piece.shape[1]
             yield np.clip(piece, -1.0, 1.0)

@@ -30,6 +30,10 @@ STATES_DURATION = frozenset({"mov", "matroska", "avi"})
 # The largest picture that is decoded: 8K UHD (7680 x 4320).
 MAX_CLIP_PIXELS = 7680 * 4320
 
+# The longest clip or sound that is read: ten hours, as long as a case of a suite may be. A damaged
+# or lying time stamp would otherwise ask for years of silence or of one repeated picture.
+MAX_SECONDS = 36_000
+
 _READ_OPTIONS = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
 _ADVICE = "give an MP4, MOV, WebM, MKV, AVI, MPEG or GIF clip"
 
@@ -58,7 +62,11 @@ def check_file(path: Path, *, what: str = "a media") -> None:
     Raises:
         InputError: missing file, a folder, or an empty file.
     """
-    if not path.exists():
+    try:
+        there = path.exists()
+    except (OSError, ValueError):  # a name that no file can have
+        there = False
+    if not there:
         raise InputError(f"'{path}' does not exist; give the path of {what} file.")
     if not path.is_file():
         raise InputError(f"'{path}' is not a file; give the path of {what} file.")

@@ -1,6 +1,8 @@
 """Reads one picture as upright 8-bit RGB, whatever its file holds. Knows nothing of clips."""
 
+import struct
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +30,23 @@ IMAGE_FORMATS = (
     "MPO",
 )
 _BACKDROP = (255, 255, 255)
+# What Pillow's readers raise for damaged files, beside its own errors: they index, unpack and divide
+# by what the file says.
+_DAMAGE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    AttributeError,
+    AssertionError,
+    MemoryError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+)
 
 
 def read_image(path: str | Path, *, max_pixels: int = MAX_IMAGE_PIXELS) -> NDArray[np.uint8]:
@@ -51,8 +70,10 @@ def read_image(path: str | Path, *, max_pixels: int = MAX_IMAGE_PIXELS) -> NDArr
     check_file(source, what="an image")
     try:
         with warnings.catch_warnings():
-            # Our own limit below replaces Pillow's warning about large pictures.
+            # Our own limit below replaces Pillow's warning about large pictures; what it warns of
+            # in damaged metadata either does not matter for the pixels or ends in an error.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore", UserWarning)
             Image.init()  # registers every format that this build of Pillow has
             known = [name for name in IMAGE_FORMATS if name in Image.OPEN]
             with Image.open(source, formats=known) as image:
@@ -74,15 +95,20 @@ def read_image(path: str | Path, *, max_pixels: int = MAX_IMAGE_PIXELS) -> NDArr
         ) from error
     except InputError:
         raise
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
-        raise InputError(f"'{path}' is damaged ({error}); copy or save it again.") from error
+    except _DAMAGE as error:
+        raise InputError(
+            f"'{path}' is damaged ({str(error)[:200] or type(error).__name__}); copy or save it again."
+        ) from error
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image, dtype=np.float64)
-        if image.mode != "F" or values.max(initial=0) > 255:
-            values = values / 256  # 16-bit grey, whatever Pillow calls it
+        values = np.asarray(image)
+        if image.mode != "F":
+            values = values // 256  # 16-bit grey, whatever Pillow calls it
+        else:
+            values = np.nan_to_num(values, nan=0.0, posinf=255.0, neginf=0.0)
+            values = values / 256 if values.max(initial=0) > 255 else values
         return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         layer = image.convert("RGBA")

@@ -16,6 +16,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 from numpy.typing import NDArray
 
 from joystreamer.media.container import (
+    MAX_SECONDS,
     DecodeError,
     lacks_trailer,
     open_media,
@@ -82,6 +83,13 @@ def iter_frames(
                 time_s = max(time_s, float((stamp - first) * stream.time_base))
             elif count:
                 time_s += _nominal_interval(stream)
+            if time_s > MAX_SECONDS:
+                raise DecodeError(
+                    f"'{path}' says that picture {count + 1} comes after {time_s:.0f} s; clips of at "
+                    f"most {MAX_SECONDS} s are read: cut it, or render it again.",
+                    frames=count,
+                    time_s=time_s,
+                )
             yield Frame(time_s, converter.convert(picture))
             count += 1
         reason = damage.describe()

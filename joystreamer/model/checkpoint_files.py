@@ -16,6 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from joystreamer.errors import InputError, JoyStreamerError, MissingWeights
+from joystreamer.json_files import is_there
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 
@@ -71,7 +72,7 @@ def _refuse_pickle(file: Path) -> None:
             f"{file} is a pickle, and opening one can run code; only .safetensors are read; ask its "
             "author for safetensors or convert it in a sandbox"
         )
-    if file.is_file() and file.suffix == ".gguf":
+    if file.suffix == ".gguf" and is_there(file):
         raise InputError(
             f"{file} is a GGUF file; only .safetensors are read; use the unquantised checkpoint"
         )
@@ -80,23 +81,23 @@ def _refuse_pickle(file: Path) -> None:
 def _files_of_index(index: Path) -> list[Path]:
     try:
         names = set(json.loads(index.read_text())["weight_map"].values())
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(
             f"{index} is not a safetensors index ({error}); it must be JSON with a 'weight_map'; "
             "download it again"
         ) from error
     files = []
-    for name in sorted(names):
-        file = index.parent / str(name)
+    for name in sorted(map(str, names)):
+        file = index.parent / name
         if file.parent != index.parent:
             raise InputError(
-                f"{index} names {name!r}, which is outside its folder; every file must lie beside "
+                f"{index} names {repr(name)[:80]}, which is outside its folder; every file must lie beside "
                 "the index; download the checkpoint again"
             )
         _refuse_pickle(file)
-        if not file.is_file():
+        if not is_there(file):
             raise MissingWeights(
-                f"{file} is missing, although {index.name} lists it; download the rest of the "
+                f"{str(file)[-200:]} is missing, although {index.name} lists it; download the rest of the "
                 "checkpoint"
             )
         files.append(file)

@@ -7,6 +7,7 @@ round trip changes no bit.
 
 import json
 import math
+import re
 import warnings
 from collections import Counter
 from collections.abc import Mapping
@@ -18,10 +19,12 @@ import torch
 from diffusers.models.modeling_utils import ModelMixin
 from peft.utils import get_peft_model_state_dict
 from peft.utils.other import get_pattern_key
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from joystreamer.errors import InputError
+from joystreamer.json_files import is_finite, parse_object, read_object
 from joystreamer.model.checkpoint_files import find_weight_files, read_metadata, written_whole
 from joystreamer.model.wan_keys import (
     module_from_kohya,
@@ -33,6 +36,8 @@ from joystreamer.model.wan_keys import (
 LoraForm = Literal["peft", "kohya", "comfy"]
 ADAPTER_METADATA = "lora_adapter_metadata"  # header entry in which diffusers keeps the PEFT config
 COMPONENT = "transformer"  # prefix of PEFT keys in files of diffusers pipelines
+_DAMAGED = "download the file again"
+_PLAIN_PATTERN = re.compile(r"\^?[\w.\\]+\$?")
 _DOWN = (".lora_A.weight", ".lora_down.weight", ".lora.down.weight")
 _UP = (".lora_B.weight", ".lora_up.weight", ".lora.up.weight")
 _ORIGINAL_PREFIXES = ("model.diffusion_model.", "diffusion_model.")
@@ -84,8 +89,13 @@ def parse_lora(
         module = _module_name(stem) if part else None
         if module is None:
             unknown.append(key)
-        elif part == "alpha":
+        elif part == "alpha" and tensor.numel() == 1:
             alphas[module] = float(tensor)
+        elif part == "alpha" or tensor.ndim not in (2, 4, 5):
+            raise InputError(
+                f"the LoRA weight {key[:80]} has shape {tuple(tensor.shape)}; a matrix is needed, and "
+                f"one number for alpha; {_DAMAGED}"
+            )
         else:
             (down if part == "down" else up)[module] = tensor
     if unknown:
@@ -137,6 +147,15 @@ def _peft_alpha(module: str, rank: int, adapter: Mapping[str, Any] | None) -> fl
     if not adapter or "lora_alpha" not in adapter:
         return float(rank)
     pattern: Mapping[str, float] = adapter.get("alpha_pattern") or {}
+    fits = isinstance(pattern, dict) and all(
+        map(is_finite, (adapter["lora_alpha"], *pattern.values()))
+    )
+    # PEFT takes the keys for regular expressions; a file must not bring one that never ends.
+    if not fits or not all(_PLAIN_PATTERN.fullmatch(name) for name in pattern):
+        raise InputError(
+            f"the LoRA configuration has lora_alpha {repr(adapter['lora_alpha'])[:60]} and alpha_pattern "
+            f"{repr(pattern)[:60]}; numbers, and names of modules without wildcards fit; {_DAMAGED}"
+        )
     alpha = float(pattern.get(get_pattern_key(pattern, module), adapter["lora_alpha"]))
     # Rank-stabilised adapters scale by alpha / sqrt(rank).
     return alpha * math.sqrt(rank) if adapter.get("use_rslora") else alpha
@@ -217,11 +236,16 @@ def read_lora(path: Path) -> dict[str, LoraLayer]:
     stored = read_metadata(files[0]).get(ADAPTER_METADATA)
     beside = files[0].parent / "adapter_config.json"
     if stored:
-        entries = json.loads(stored)
+        entries = parse_object(stored, f"the metadata of {files[0]}", _DAMAGED)
         adapter = {name.removeprefix(f"{COMPONENT}."): value for name, value in entries.items()}
     elif beside.is_file():
-        adapter = json.loads(beside.read_text())
-    return parse_lora(load_file(files[0]), adapter)
+        adapter = read_object(beside, _DAMAGED)
+    try:
+        return parse_lora(load_file(files[0]), adapter)
+    except SafetensorError as error:
+        raise InputError(
+            f"{files[0]} cannot be read as safetensors ({error}); {_DAMAGED}"
+        ) from error
 
 
 def write_lora(layers: Mapping[str, LoraLayer], path: Path, form: LoraForm) -> None:

@@ -4,7 +4,6 @@ Reads one expert at a time, in diffusers' or the original layout (see `wan_keys`
 guessed: a weight left over, missing or of another shape is an error that names it.
 """
 
-import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 from torch import nn
 
 from joystreamer.errors import InputError
+from joystreamer.json_files import read_object
 from joystreamer.model.audio_attention import AudioAttention
 from joystreamer.model.checkpoint_files import (
     StoredTensor,
@@ -124,19 +124,34 @@ def infer_wan_config(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
             "freq_dim": shapes["condition_embedder.time_embedder.linear_1.weight"][1],
             "ffn_dim": shapes["blocks.0.ffn.net.0.proj.weight"][0],
         }
+        blocks = {int(name.split(".")[1]) for name in shapes if name.startswith("blocks.")}
+    except (ValueError, IndexError, ZeroDivisionError) as error:
+        raise InputError(
+            f"the shapes are no Wan transformer's ({str(error)[:80]}); give the folder with all of its "
+            ".safetensors files"
+        ) from error
     except KeyError as error:
         raise InputError(
             f"weight {error} is missing, so this is not a whole Wan transformer; give the folder "
             "with all of its .safetensors files"
         ) from error
-    blocks = {int(name.split(".")[1]) for name in shapes if name.startswith("blocks.")}
-    config["num_layers"] = max(blocks) + 1
+    if blocks != set(range(len(blocks))):
+        raise InputError(
+            f"the blocks are numbered up to {max(blocks)} but there are {len(blocks)}; give the folder "
+            "with all of its .safetensors files"
+        )
+    config["num_layers"] = len(blocks)
     config["cross_attn_norm"] = "blocks.0.norm2.weight" in shapes
     image = shapes.get("condition_embedder.image_embedder.norm1.weight")
     if image is not None:
         config["image_dim"] = image[0]
-        config["added_kv_proj_dim"] = shapes["blocks.0.attn2.add_k_proj.weight"][1]
+        added = shapes.get("blocks.0.attn2.add_k_proj.weight", ())
         positions = shapes.get("condition_embedder.image_embedder.pos_embed")
+        if len(added) != 2 or (positions is not None and len(positions) < 2):
+            raise InputError(
+                "the image embedder is not whole; give the folder with all of its .safetensors files"
+            )
+        config["added_kv_proj_dim"] = added[1]
         config["pos_embed_seq_len"] = None if positions is None else positions[1]
     return config
 
@@ -146,13 +161,10 @@ def read_stored_config(path: Path) -> dict[str, Any]:
     file = (path if path.is_dir() else path.parent) / "config.json"
     if not file.is_file():
         return {}
-    try:
-        stored = json.loads(file.read_text())
-    except ValueError as error:
-        raise InputError(f"{file} is not JSON ({error}); download it again") from error
+    stored = read_object(file, "download it again")
     if "num_attention_heads" not in stored:  # the original repository's own form
         heads, width = stored.get("num_heads"), stored.get("dim")
-        if not heads or not width:
+        if not isinstance(heads, int) or not isinstance(width, int) or heads < 1 or width < 1:
             return {}
         return {"num_attention_heads": heads, "attention_head_dim": width // heads}
     known = JoyStreamerTransformer3DModel._get_init_keys(JoyStreamerTransformer3DModel)
@@ -271,9 +283,20 @@ def wan_to_joystreamer(
     _, matched = match_keys(stored)
     tensors: dict[str, StoredTensor] = {name: stored[key] for name, key in matched.items()}
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
-    settings = {**infer_wan_config(shapes), **read_stored_config(path), **(config or {})}
-    with torch.device("meta"):
-        model = JoyStreamerTransformer3DModel(**settings)
+    inferred = infer_wan_config(shapes)
+    settings = {**inferred, **read_stored_config(path), **(config or {})}
+    if settings["num_layers"] != inferred["num_layers"]:
+        raise InputError(
+            f"the configuration says {repr(settings['num_layers'])[:40]} blocks, the weights hold "
+            f"{inferred['num_layers']}; give the matching configuration"
+        )
+    try:
+        with torch.device("meta"):
+            model = JoyStreamerTransformer3DModel(**settings)
+    except (TypeError, ValueError, ArithmeticError, RuntimeError, LookupError) as error:
+        raise InputError(
+            f"the configuration beside {path} makes no transformer ({str(error)[:120]}); download it again"
+        ) from error
     has_additions = check_shapes(shapes, model)
     loaded = {}
     for count, (name, tensor) in enumerate(read_tensors(tensors, device), start=1):

@@ -8,9 +8,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from difflib import get_close_matches
-from typing import Any, Literal
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from joystreamer.errors import InputError
+from joystreamer.json_files import is_finite
 from joystreamer.training.codec import CodecOptions
 from joystreamer.training.data import CacheOptions
 from joystreamer.training.distillation import DistillationOptions
@@ -80,7 +82,7 @@ def change(preset: TrainingPreset, assignments: Sequence[str]) -> TrainingPreset
     for text in assignments:
         name, equals, value = text.partition("=")
         if not equals:
-            raise InputError(f"setting {text!r} came; write section.field=value")
+            raise InputError(f"setting {text[:60]!r} came; write section.field=value")
         preset = _assign(preset, name.split("."), _parse(value), name)
     return preset
 
@@ -94,7 +96,7 @@ def describe(preset: TrainingPreset) -> dict[str, Any]:
 def _parse(value: str) -> Any:
     try:
         return json.loads(value)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # no JSON, or none that Python can hold: a text
         return value
 
 
@@ -104,32 +106,64 @@ def _assign(part: Any, path: list[str], value: Any, whole: str) -> Any:
     if path[0] not in known:
         near = get_close_matches(path[0], known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-        raise InputError(f"unknown setting {whole!r}: {path[0]!r}; {hint}")
+        raise InputError(f"unknown setting {whole[:60]!r}: {path[0][:60]!r}; {hint}")
     present = getattr(part, path[0])
     if len(path) > 1:
         if not is_dataclass(present):
             raise InputError(
-                f"setting {whole!r}: this preset has no section {path[0]!r}; see its dry run"
+                f"setting {whole[:60]!r}: this preset has no section {path[0]!r}; see its dry run"
             )
         return replace(part, **{path[0]: _assign(present, path[1:], value, whole)})
-    return replace(part, **{path[0]: _fitting(present, value, whole)})
+    wanted = get_type_hints(type(part))[path[0]]
+    return replace(part, **{path[0]: _fitting(present, value, wanted, whole)})
 
 
-def _fitting(present: Any, value: Any, whole: str) -> Any:
-    """Bring a value to the type of the one it replaces."""
+def _fitting(present: Any, value: Any, wanted: Any, whole: str) -> Any:
+    """Bring a value to the declared type of the field it goes into."""
     if is_dataclass(present):
-        raise InputError(f"setting {whole!r} names a section; set one of its fields")
-    if isinstance(present, bool) or present is None:
-        wanted: Any = value
-        fits = present is None or isinstance(value, bool)
-    elif isinstance(present, tuple) and isinstance(value, list):
-        wanted, fits = tuple(tuple(v) if isinstance(v, list) else v for v in value), True
-    elif isinstance(present, float) and isinstance(value, int) and not isinstance(value, bool):
-        wanted, fits = float(value), True
-    else:
-        wanted, fits = value, type(value) is type(present)
-    if not fits:
+        raise InputError(f"setting {whole[:60]!r} names a section; set one of its fields")
+    try:
+        return _as_declared(value, wanted)
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(
-            f"setting {whole!r} came with {value!r}; a value like {present!r} is needed"
-        )
-    return wanted
+            f"setting {whole[:60]!r} came with {repr(value)[:60]}; a value like {present!r} is needed"
+        ) from error
+
+
+def _as_declared(value: Any, wanted: Any) -> Any:
+    """A JSON value as the type that a field declares.
+
+    Raises:
+        TypeError: It is of another type.
+        ValueError: It is none of the words, no finite number, or a list of another length.
+    """
+    if get_origin(wanted) in (Union, UnionType):
+        return _as_one_of(value, get_args(wanted))
+    if get_origin(wanted) is Literal:
+        if value not in get_args(wanted):
+            raise ValueError("another word")
+        return value
+    if get_origin(wanted) is tuple:
+        return _as_tuple(value, get_args(wanted))
+    if wanted is float and is_finite(value):
+        return float(value)
+    if type(value) is not wanted or wanted is float:
+        raise TypeError("another type")
+    return value
+
+
+def _as_one_of(value: Any, kinds: tuple[Any, ...]) -> Any:
+    for kind in kinds:
+        try:
+            return _as_declared(value, kind)
+        except (TypeError, ValueError):
+            continue
+    raise TypeError("none of the types")
+
+
+def _as_tuple(value: Any, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise TypeError("no list")
+    if kinds[-1] is Ellipsis:
+        return tuple(_as_declared(item, kinds[0]) for item in value)
+    return tuple(_as_declared(item, kind) for item, kind in zip(value, kinds, strict=True))

@@ -181,7 +181,7 @@ def test_a_cache_that_lacks_a_part_is_refused(cache, tmp_path):
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ("{", "line 1: not JSON"),
+        ("{", "line 1 is not JSON"),
         ("[]", "line 1: list came; write one JSON object per line"),
         ('{"vidio": "a.mp4"}', "unknown field 'vidio'; did you mean video?"),
         ('{"video": "a.mp4"}', "field 'caption' is missing or empty"),
