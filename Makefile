@@ -11,7 +11,7 @@ SERVE ?= 1
 DOCS ?= build/api
 export JOYSTREAMER_WEIGHTS
 
-.PHONY: help setup system check lint types imports test test-long explore demo score docs lock
+.PHONY: help setup system check lint types imports audit test test-long explore demo score docs lock
 
 help:  ## list what make can do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -28,7 +28,7 @@ $(READY): requirements.lock pyproject.toml
 system:  ## install a Chromium and a PostgreSQL with the system's package manager where it may
 	@sh .ci/system.sh
 
-check: lint types imports test  ## everything a change must pass
+check: lint types imports audit test  ## everything a change must pass
 
 lint: setup  ## style and common mistakes
 	$(BIN)/ruff format --check .
@@ -39,6 +39,9 @@ types: setup  ## static types
 
 imports: setup  ## folders import only downwards
 	$(BIN)/lint-imports
+
+audit: setup  ## known vulnerabilities of the locked dependencies, or the words 'not audited'
+	@$(BIN)/python .ci/audit.py
 
 test: setup system  ## the whole test suite, minutes on two cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not gpu" -n 2 --dist loadgroup
