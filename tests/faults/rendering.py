@@ -132,9 +132,10 @@ class Train:
         return [f"{name} is left" for name in left]
 
     def victims(self, place: Place) -> Sequence[Path]:
-        """Checkpoints, cache and papers of the run."""
+        """The checkpoint that is read next, and the cache."""
         run = place.folder / "run"
-        return [path for path in whole_files(run) if "final" not in path.parts]
+        read = [*checkpoints(run)[-1:], run / "cache"]
+        return [path for folder in read for path in whole_files(folder)]
 
     def mend(self, place: Place, victim: Path) -> None:
         """Remove the damaged checkpoint's folder, or the damaged file."""
