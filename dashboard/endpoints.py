@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -29,6 +30,8 @@ from dashboard.visitors import (
 from dashboard.work import open_medium, prepare, reserve, save_vote, take_back, tell_work
 from eval.ratings.refusals import NotAllowed
 from eval.ratings.serving import Assignment
+from eval.store.database import DatabaseUnavailable
+from eval.store.files import StoreUnwritable
 from joystreamer.errors import InputError
 
 MAX_BODY: Final = 65_536
@@ -131,6 +134,7 @@ def _turn(site: Site) -> asyncio.Semaphore:
 
 
 _preparing: set[int] = set()
+_log = logging.getLogger(__name__)
 
 
 def _prepare_once(site: Site, annotator: int, reserved: Sequence[Assignment]) -> None:
@@ -140,6 +144,8 @@ def _prepare_once(site: Site, annotator: int, reserved: Sequence[Assignment]) ->
     _preparing.add(annotator)
     try:
         prepare(site, annotator, reserved)
+    except (DatabaseUnavailable, StoreUnwritable) as error:  # the page asks again and is told so
+        _log.warning("clips were not prepared: %s", error)
     finally:
         _preparing.discard(annotator)
 
@@ -158,7 +164,7 @@ async def _read_json(request: Request) -> Mapping[str, Any]:
             raise InputError(f"the request is longer than {MAX_BODY} bytes; shorten the comment")
     try:
         data = json.loads(body or b"{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError("the request is no JSON; reload the page and try again") from error
     if not isinstance(data, dict):
         raise InputError("the request is no JSON object; reload the page and try again")
