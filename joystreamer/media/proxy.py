@@ -34,6 +34,10 @@ MAX_RATE = 60.0
 # What a variable rate is brought to: the nearest of these.
 STANDARD_RATES = (10.0, 12.5, 15.0, 16.0, 24000 / 1001, 24.0, 25.0, 30000 / 1001, 30.0, 50.0, 60.0)
 
+# What H.264 in a browser can be: no side above 16384, and nothing so narrow that no picture is left.
+LONGEST_SIDE = 16_384
+LARGEST_ASPECT = 500
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProxyReport:
@@ -99,6 +103,11 @@ def write_proxy(
     facts = probe(source)
     rate = _pick_rate(facts) if rate is None else rate
     box = size or _square_size(facts)
+    if max(box) > LONGEST_SIDE or max(box) > LARGEST_ASPECT * min(box):
+        raise InputError(
+            f"'{source}' would be shown as {box[0]}x{box[1]}, which cannot be encoded: its pixel aspect "
+            f"{facts.pixel_aspect:.3g} is damaged; render it again."
+        )
     measured, gain, limited, samples = _measure(source, facts, loudness)
     with ClipWriter(
         target,

@@ -92,7 +92,7 @@ def _attack_group(
     tallies = {target.name: Tally(target=target) for target in targets}
     plan = [f"{target.name}={planned[target.name]}" for target in targets]
     with tempfile.TemporaryDirectory(prefix="hostile-") as folder:
-        command = [sys.executable, PROGRAM, "worker", group, str(seed), folder, *plan]
+        command = [sys.executable, PROGRAM, "worker", group, str(seed), folder, "--", *plan]
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
         ) as process:
