@@ -50,10 +50,17 @@ def read_text(path: Path) -> str:
     """Return the text of a UTF-8 file.
 
     Raises:
-        InputError: It is missing, not readable or not UTF-8.
+        InputError: It is missing, no ordinary file (a pipe that nobody writes to would be waited for
+            without end), not readable or not UTF-8.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise InputError(
+                f"'{path}' cannot be read as text (it is no ordinary file); give a UTF-8 file"
+            )
         return path.read_text(encoding="utf-8")
+    except InputError:
+        raise
     except (OSError, ValueError) as error:
         raise InputError(f"'{path}' cannot be read as text ({error}); give a UTF-8 file") from error
 

@@ -1,6 +1,7 @@
 """One small case for every flaw of the text readers that the attack found."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from eval.ratings.submission import read_submission
 from eval.reader import read_suite
 from eval.text_files import read_csv, read_toml, safe_cell
 from joystreamer.errors import InputError, about_path, printable
-from joystreamer.job_spec import parse_job
+from joystreamer.job_spec import parse_job, read_jobs
 from joystreamer.options import GenerationOptions
 from joystreamer.training.configuration import change
 from joystreamer.training.manifest import read_manifest
@@ -69,6 +70,12 @@ def test_sentences_stay_short_and_printable() -> None:
     fields = Fields("x", {"k" * 5000: 1}, problems)
     fields.finish()
     assert len(problems[0]) < 200
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    with pytest.raises(InputError, match="no ordinary file"):
+        read_jobs(tmp_path / "pipe.jsonl")
 
 
 def test_lines_end_at_line_feeds_alone(tmp_path: Path) -> None:

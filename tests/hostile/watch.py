@@ -104,6 +104,7 @@ def _judge(path: Any, sandbox: Sandbox, breaches: list[str], event: str) -> None
         real.startswith(_HARMLESS)
         or real.endswith((".pyc", ".nbi", ".nbc"))
         or "__pycache__" in real
+        or "/torchinductor_" in real
     ):
         return
     if not _within(real, sandbox.allowed):
