@@ -1,5 +1,6 @@
 """Tables of a run: faults by kind and stage, how commands ended, everything found."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -65,7 +66,10 @@ def _sentences(trials: Sequence[Trial]) -> str:
     for trial in trials:
         if trial.said:
             shown.setdefault((trial.fault.kind, trial.stage), trial.said)
-    rows = [
-        (kind, stage, said.replace("|", "\\|")) for (kind, stage), said in sorted(shown.items())
-    ]
+    rows = [(kind, stage, _shorten(said)) for (kind, stage), said in sorted(shown.items())]
     return _table(("kind", "stage", "what the command said"), rows)
+
+
+def _shorten(said: str) -> str:
+    """A sentence for a table: without the place where the trial happened to work."""
+    return re.sub(r"/\S*?js(?:f|pg)-\w+/|\?host=\S+", "", said).replace("|", "\\|")
