@@ -86,7 +86,14 @@ class ScaleSchedule:
 
     def __str__(self) -> str:
         """The text that `parse` reads."""
-        return ",".join([f"{self.value:g}", *(f"{edge:g}:{scale:g}" for edge, scale in self.above)])
+        pairs = (f"{_exact(edge)}:{_exact(scale)}" for edge, scale in self.above)
+        return ",".join([_exact(self.value), *pairs])
+
+
+def _exact(number: float) -> str:
+    """The shortest text that reads back as the same number."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(float(number))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

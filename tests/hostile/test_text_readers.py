@@ -174,6 +174,12 @@ def test_sampling_options_are_refused_in_words(changes: dict[str, Any], part: st
         GenerationOptions.from_json(changes)
 
 
+def test_scales_survive_being_written() -> None:
+    options = GenerationOptions.from_json({"text_scale": "4.123456789,950:0.1"})
+    assert GenerationOptions.from_json(options.to_json()) == options
+    assert options.to_json()["text_scale"] == "4.123456789,950:0.1"
+
+
 @pytest.mark.parametrize(
     "setting",
     ["stage=nonsense", "loop.updates=NaN", "loop.updates=1.5", "of_the_paper=[1]", "student.rate=1e999", f"loop.updates={DIGITS}",
