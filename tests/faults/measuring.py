@@ -116,7 +116,7 @@ class Score:
         with Workspace(place.folder / "workspace", place.database) as workspace:
             for row in score_table(workspace).itertuples():
                 try:
-                    series = workspace.read_series(row.series)
+                    series = workspace.read_series(str(row.series))
                 except InputError as error:
                     value = f"{DAMAGED} {error}"
                 else:
