@@ -31,6 +31,7 @@ _FOREIGN_FILE: Final = (
     EOFError,
     KeyError,
     OSError,
+    LookupError,
     RuntimeError,
     TypeError,
     UnpicklingError,

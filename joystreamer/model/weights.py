@@ -303,7 +303,12 @@ def wan_to_joystreamer(
         loaded[name] = tensor.to(_dtype_for(name, tensor, dtype))
         if progress is not None:
             progress(count, len(tensors))
-    model.load_state_dict(loaded, strict=False, assign=True)
+    try:
+        model.load_state_dict(loaded, strict=False, assign=True)
+    except RuntimeError as error:
+        raise InputError(
+            f"the weights of {path} cannot be put into the model ({str(error)[:160]}); download them again"
+        ) from error
     if not has_additions:
         initialise_additions(model, device)
         for name, parameter in model.named_parameters():
