@@ -42,13 +42,16 @@ def remember_spec(database: Database, measure: Measure, weight_digests: Mapping[
             select(specs.c.fingerprint).where(specs.c.fingerprint == fingerprint)
         )
         if there.first() is None:
+            # Another process may have said the same since.
             connection.execute(
-                insert(specs).values(
+                database.insert(specs)
+                .values(
                     fingerprint=fingerprint,
                     measure=measure.name,
                     variant=measure.variant,
                     description=measure.description(weight_digests),
                 )
+                .on_conflict_do_nothing()
             )
     return fingerprint
 
@@ -68,11 +71,11 @@ def remember_contents(database: Database, links: Iterable[tuple[int, Work]]) -> 
             )
         fresh = [
             {"clip": clip, "fingerprint": fingerprint, "content": content}
-            for (clip, fingerprint), content in wanted.items()
+            for (clip, fingerprint), content in sorted(wanted.items())
             if there.get((clip, fingerprint)) != content
         ]
-        if fresh:
-            connection.execute(insert(contents), fresh)
+        if fresh:  # in one order, so that two processes never wait for each other crosswise
+            connection.execute(database.insert(contents).on_conflict_do_nothing(), fresh)
 
 
 def start_run(database: Database, worker: str, plan: Mapping[str, Any]) -> int:

@@ -59,11 +59,12 @@ def ingest_and_score(
     running = [
         subprocess.Popen(
             [sys.executable, "-m", "eval", *arguments],
-            cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )
         for _ in range(processes)
     ]  # fmt: skip
-    assert all(each.wait(timeout=240) in (0, 1) for each in running)
+    said = [each.communicate(timeout=240)[1] for each in running]
+    assert all(each.returncode in (0, 1) for each in running), said
 
 
 def table_of(root: Path, database: str | None) -> pd.DataFrame:
