@@ -16,7 +16,7 @@ from eval.records import Clip, Suite, System
 from eval.store.files import TEMPORARY_PREFIX, ContentFolder, StoreUnwritable
 from eval.store.registry import add_clip, add_suite, add_system, to_json
 from eval.store.workspace import Workspace
-from joystreamer.errors import InputError
+from joystreamer.errors import InputError, printable
 from joystreamer.media import probe, write_poster, write_proxy
 
 
@@ -211,4 +211,4 @@ def describe(matched: Matched) -> Sequence[str]:
 
 def _listed(names: Sequence[str], limit: int = 12) -> str:
     rest = len(names) - limit
-    return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
+    return printable(", ".join(names[:limit])) + (f" and {rest} more" if rest > 0 else "")

@@ -12,7 +12,6 @@ Arrays are loaded only for series: a server that opens a workspace to take votes
 
 import io
 import os
-import tomllib
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +21,7 @@ from eval.series import Series
 from eval.store.database import Database
 from eval.store.files import TEMPORARY_PREFIX, ContentFolder, digest_file, write_text
 from eval.store.migrate import upgrade
+from eval.text_files import parse_toml
 from joystreamer.errors import InputError
 
 MARKER: Final = "workspace.toml"
@@ -146,8 +146,10 @@ def _is_begun(root: Path) -> bool:
 
 def _read_marker(marker: Path) -> dict[str, Any]:
     try:
-        settings = tomllib.loads(marker.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        settings = parse_toml(
+            marker.read_text(encoding="utf-8"), str(marker), "restore it or use another workspace"
+        )
+    except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{marker} cannot be read ({error}); restore it or use another workspace"
         ) from error
