@@ -58,5 +58,5 @@ def test_the_order_in_which_votes_arrived_changes_a_board_by_rounding_alone(refe
 def test_reading_the_ledger_twice_gives_the_same_table(database, declare, join, vote_all):
     stored = declare()
     vote_all([join(stored) for _ in range(2)])
-    tables = [vote_table(campaign_entries(database, "board")[1]) for _ in range(2)]
-    pd.testing.assert_frame_equal(*tables, check_exact=True)
+    first, second = (vote_table(campaign_entries(database, "board")[1]) for _ in range(2))
+    pd.testing.assert_frame_equal(first, second, check_exact=True)
