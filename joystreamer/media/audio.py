@@ -216,7 +216,10 @@ def _continuous(
             # Some files start inside a frame; what follows it counts.
             damage = error if placer is not None else None
             continue
-        if not (0 < frame.layout.nb_channels <= MAX_CHANNELS and MIN_RATE <= frame.sample_rate <= MAX_RATE):
+        if not (
+            0 < frame.layout.nb_channels <= MAX_CHANNELS
+            and MIN_RATE <= frame.sample_rate <= MAX_RATE
+        ):
             raise DecodeError(
                 f"the sound of '{path}' has {frame.layout.nb_channels} channels at {frame.sample_rate} Hz; "
                 f"1 to {MAX_CHANNELS} channels at {MIN_RATE} to {MAX_RATE} Hz are read: export it again.",
