@@ -66,7 +66,7 @@ def test_presets_hold_what_the_paper_says():
         ({"seed": 1.5}, "seed is 1.5; give a whole number"),
         ({"seed": None}, "seed is None; give a whole number"),
         ({"height": 64.0, "width": 64}, "height is 64.0; give a whole number"),
-        ({"area": 0}, "area is 0; give the pixels of a frame"),
+        ({"area": 0}, "area is 0; give 1 to 33177600 pixels per frame"),
         ({"distilled_timesteps": ()}, "distilled_timesteps is empty"),
         ({"fragment_rule": "loop"}, "fragment_rule is 'loop'; choose one of spread, hold, replan"),
     ],

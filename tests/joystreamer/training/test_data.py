@@ -182,7 +182,7 @@ def test_a_cache_that_lacks_a_part_is_refused(cache, tmp_path):
     ("line", "sentence"),
     [
         ("{", "line 1 is not JSON"),
-        ("[]", "line 1: list came; write one JSON object per line"),
+        ("[]", "line 1 holds a list; write one JSON object per line"),
         ('{"vidio": "a.mp4"}', "unknown field 'vidio'; did you mean video?"),
         ('{"video": "a.mp4"}', "field 'caption' is missing or empty"),
         ('{"video": "a.mp4", "caption": "x"}', "a.mp4' does not exist; paths are relative"),
