@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -147,14 +148,14 @@ def vote_together(
 
     def work(place: int) -> None:
         try:
-            annotator = Annotator(server, invites[place])
-            time.sleep(every_s * place / len(invites))
-            while pairs := annotator.post("/api/work", {})["pairs"]:
-                begun = time.monotonic()
-                if begun >= until:
-                    return
-                latencies[place].append(annotator.vote(pairs[0]))
-                annotator.rest(max(0.0, every_s - (time.monotonic() - begun)))
+            with closing(Annotator(server, invites[place])) as annotator:
+                time.sleep(every_s * place / len(invites))
+                while pairs := annotator.post("/api/work", {})["pairs"]:
+                    begun = time.monotonic()
+                    if begun >= until:
+                        return
+                    latencies[place].append(annotator.vote(pairs[0]))
+                    annotator.rest(max(0.0, every_s - (time.monotonic() - begun)))
         except BaseException as problem:  # told to the bench, which then fails
             problems.append(problem)
 

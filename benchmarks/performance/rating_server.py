@@ -183,6 +183,10 @@ class Annotator:
             self._connection.close()  # the next request opens it again
             time.sleep(seconds)
 
+    def close(self) -> None:
+        """Leave."""
+        self._connection.close()
+
     def get(self, path: str) -> int:
         """Fetch a file; return its length."""
         return len(self._ask("GET", path, b"")[2])

@@ -46,13 +46,13 @@ def write_together(server: Server, invites: Sequence[str], *, think_s: float) ->
     gate = threading.Barrier(len(invites))
 
     def work(place: int) -> None:
-        annotator = Annotator(server, invites[place])
-        lot = random.Random(place)
-        gate.wait()
-        while pairs := annotator.post("/api/work", {})["pairs"]:
-            for pair in pairs:
-                annotator.rest(lot.uniform(0.5, 1.5) * think_s)
-                latencies[place].append(annotator.vote(pair))
+        with contextlib.closing(Annotator(server, invites[place])) as annotator:
+            lot = random.Random(place)
+            gate.wait()
+            while pairs := annotator.post("/api/work", {})["pairs"]:
+                for pair in pairs:
+                    annotator.rest(lot.uniform(0.5, 1.5) * think_s)
+                    latencies[place].append(annotator.vote(pair))
 
     threads = [threading.Thread(target=work, args=(place,)) for place in range(len(invites))]
     for thread in threads:

@@ -32,7 +32,7 @@ class SparseDetection:
         finder: Finds faces in pictures.
         every: Frames from one searched frame to the next; 1 searches every frame.
         same_overlap: Overlap above which a face counts as hardly moved.
-        batch: Searched frames per call of the finder.
+        batch: Searched frames per call of the finder. One at a time takes least memory.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class SparseDetection:
         *,
         every: int = EVERY,
         same_overlap: float = SAME_OVERLAP,
-        batch: int = 2,
+        batch: int = 1,
     ) -> None:
         self._finder = finder
         self._every = every
@@ -105,8 +105,8 @@ class SparseDetection:
         return settled
 
     def _search(self, indices: Sequence[int], known: dict[int, Boxes]) -> None:
-        for start in range(0, len(indices), 2 * self._batch):
-            part = indices[start : start + 2 * self._batch]
+        for start in range(0, len(indices), self._batch):
+            part = indices[start : start + self._batch]
             found = self._finder.find([self._waiting[index][1] for index in part])
             self.searched += len(part)
             for index, faces in zip(part, found, strict=True):

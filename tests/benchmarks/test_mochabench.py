@@ -97,7 +97,7 @@ def test_mistakes_in_the_table_of_votes_are_said(tmp_path: Path) -> None:
     path.write_text(
         "Model,A,A\nAspect,2. Text,2. Text\nExample idx,Human Major Vote,GPT4o\n1,3,5\n"
     )
-    with pytest.raises(InputError, match=r"votes.csv:4: column 3: got '5', expected 1, 2, 3 or 4"):
+    with pytest.raises(InputError, match=r'votes.csv:4: column 3: got "5", expected 1, 2, 3 or 4'):
         human_judge_table(path)
     path.write_text("Model,A\n")
     with pytest.raises(InputError, match="three header rows"):

@@ -225,10 +225,11 @@ def test_a_comment_that_cannot_be_stored_is_refused() -> None:
 
 
 def test_cells_that_a_spreadsheet_would_run_are_texts() -> None:
-    assert [safe_cell(cell) for cell in ("=1+1", "@x", "-2", "a", 3.0)] == [
+    assert [safe_cell(cell) for cell in ("=1+1", "@x", "-2+3", "-2", "a", 3.0)] == [
         "'=1+1",
         "'@x",
-        "'-2",
+        "'-2+3",
+        "-2",
         "a",
         3.0,
     ]

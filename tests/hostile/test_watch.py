@@ -72,6 +72,9 @@ def test_what_native_code_does_to_the_guard_is_seen(sandbox: Sandbox) -> None:
     assert attempt(hidden, sandbox).detail == "the guard folder or its surroundings changed"
 
 
+# The traps leave their file open: whoever unpickles them has lost anyway.
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("way", range(6))
 def test_the_trap_of_the_pickles_would_spring(sandbox: Sandbox, way: int) -> None:
     """Every way in which our hostile pickles run code really makes the file when they are opened."""
