@@ -7,8 +7,8 @@ well. Motion, arrivals, departures and cuts are therefore seen frame by frame, s
 for. Knows nothing of tracks.
 """
 
-from collections.abc import Sequence
-from typing import Final
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,36 +25,39 @@ MIN_SIDE_PX: Final = 2.0
 """Smaller boxes are no faces."""
 
 
+class _Frame(NamedTuple):
+    """A frame that waits for its faces; `cut` when another shot begins with it."""
+
+    number: int
+    image: NDArray[np.uint8]
+    cut: bool
+
+
 class SparseDetection:
     """Finds the faces of a stream of frames in time order.
 
+    Frames are taken in lots, from one searched frame to the next. A lot is searched in a thread of its
+    own while the next one is decoded and the faces of the one before are looked at.
+
     Args:
-        finder: Finds faces in pictures.
+        finder: Finds faces in pictures; only ever called for one picture, which takes least memory.
         every: Frames from one searched frame to the next; 1 searches every frame.
         same_overlap: Overlap above which a face counts as hardly moved.
-        batch: Searched frames per call of the finder. One at a time takes least memory.
     """
 
     def __init__(
-        self,
-        finder: FaceFinder,
-        *,
-        every: int = EVERY,
-        same_overlap: float = SAME_OVERLAP,
-        batch: int = 1,
+        self, finder: FaceFinder, *, every: int = EVERY, same_overlap: float = SAME_OVERLAP
     ) -> None:
         self._finder = finder
         self._every = every
         self._same_overlap = same_overlap
-        self._batch = batch
-        self._waiting: list[tuple[int, NDArray[np.uint8], bool]] = []
+        self._lot: list[_Frame] = []
+        self._searching: Future[list[tuple[int, Boxes]]] | None = None
+        self._aside = ThreadPoolExecutor(1, thread_name_prefix="faces")
         self._last: Boxes | None = None
-        self.searched = 0
-
-    @property
-    def waiting(self) -> int:
+        self.waiting = 0
         """Frames whose faces are not known yet."""
-        return len(self._waiting)
+        self.searched = 0
 
     def push(self, frame: int, image: NDArray[np.uint8], *, cut: bool) -> list[tuple[int, Boxes]]:
         """Take the next frame.
@@ -67,29 +70,47 @@ class SparseDetection:
         Returns:
             Frames whose faces are now known, in order, each with (k, 4) boxes.
         """
-        self._waiting.append((frame, image, cut))
-        full = len(self._waiting) >= self._every * self._batch
-        return self._settle() if full else []
+        self._lot.append(_Frame(frame, image, cut))
+        self.waiting += 1
+        if len(self._lot) < self._every:
+            return []
+        known = self._searched()
+        self._searching = self._aside.submit(self._settle, self._lot)
+        self._lot = []
+        return known
 
     def finish(self) -> list[tuple[int, Boxes]]:
         """Return the faces of the frames that still waited."""
-        return self._settle() if self._waiting else []
+        known = self._searched()
+        if self._lot:
+            rest = self._settle(self._lot)
+            self.waiting -= len(rest)
+            known += rest
+        self._lot = []
+        self._aside.shutdown()
+        return known
 
-    def _settle(self) -> list[tuple[int, Boxes]]:
+    def _searched(self) -> list[tuple[int, Boxes]]:
+        """Wait for the lot that is being searched, if there is one."""
+        if self._searching is None:
+            return []
+        known, self._searching = self._searching.result(), None
+        self.waiting -= len(known)
+        return known
+
+    def _settle(self, lot: list[_Frame]) -> list[tuple[int, Boxes]]:
+        """Find the faces of a lot, which ends with a searched frame; lots come in order."""
         known: dict[int, Boxes] = {}
-        cuts = [cut for _, _, cut in self._waiting]
-        count = len(self._waiting)
-        keys = [i for i in range(count) if (i + 1) % self._every == 0 or i == count - 1]
-        if self._last is None:
-            keys = sorted({0, *keys})
-        self._search(keys, known)
+        count = len(lot)
+        keys = sorted({count - 1} if self._last is not None else {0, count - 1})
+        self._search(lot, keys, known)
         missing: list[int] = []
         before = -1
         for key in keys:
             start = self._last if before < 0 else known[before]
             between = range(before + 1, key)
             pairs = None
-            if start is not None and not any(cuts[before + 1 : key + 1]):
+            if start is not None and not any(frame.cut for frame in lot[before + 1 : key + 1]):
                 pairs = self._pair(start, known[key])
             if pairs is None:
                 missing.extend(between)
@@ -98,21 +119,17 @@ class SparseDetection:
                     share = (index - before) / (key - before)
                     known[index] = (1 - share) * pairs[0] + share * pairs[1]
             before = key
-        self._search(missing, known)
+        self._search(lot, missing, known)
         self._last = known[count - 1]
-        settled = [(self._waiting[i][0], known[i]) for i in range(count)]
-        self._waiting = []
-        return settled
+        return [(lot[index].number, known[index]) for index in range(count)]
 
-    def _search(self, indices: Sequence[int], known: dict[int, Boxes]) -> None:
-        for start in range(0, len(indices), self._batch):
-            part = indices[start : start + self._batch]
-            found = self._finder.find([self._waiting[index][1] for index in part])
-            self.searched += len(part)
-            for index, faces in zip(part, found, strict=True):
-                boxes = faces[:, :4].astype(np.float64)
-                sides = (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf)
-                known[index] = boxes[sides >= MIN_SIDE_PX]
+    def _search(self, lot: list[_Frame], indices: list[int], known: dict[int, Boxes]) -> None:
+        for index in indices:
+            (faces,) = self._finder.find([lot[index].image])
+            self.searched += 1
+            boxes = faces[:, :4].astype(np.float64)
+            sides = (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf)
+            known[index] = boxes[sides >= MIN_SIDE_PX]
 
     def _pair(self, start: Boxes, stop: Boxes) -> tuple[Boxes, Boxes] | None:
         """Both ends of every face that hardly moved, or None when the ends do not agree."""
