@@ -6,7 +6,10 @@ import { Pair, SIDES } from "./pair.js";
 const NAMES = { left: "Left", right: "Right" };
 const MODE_NAMES = { side: "Side by side", wipe: "Wipe", flip: "Flip" };
 
-// A video element that starts to load at once, before anybody looks.
+const RETRY_MS = 1500;
+
+// A video element that starts to load at once, before anybody looks. A clip that broke off, because the
+// network or the server was away, is fetched again for as long as the element is wanted.
 export function load(url, side) {
   const video = el("video", {
     preload: "auto",
@@ -16,6 +19,7 @@ export function load(url, side) {
     "aria-label": `${NAMES[side]} clip`,
   });
   video.muted = true;
+  video.addEventListener("error", () => setTimeout(() => video.getAttribute("src") && video.error && video.load(), RETRY_MS));
   video.src = url;
   return video;
 }

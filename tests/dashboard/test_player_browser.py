@@ -279,3 +279,21 @@ def test_a_phone_is_told_politely_and_a_small_window_too(
     rater.ready()
     rater.page.set_viewport_size({"width": 700, "height": 500})
     rater.page.get_by_text("Please make the window at least").wait_for()
+
+
+def test_clips_that_broke_off_are_fetched_again(server: Any, join: Any) -> None:
+    rater = join(server)
+    rater.ready()
+
+    def refuse_clips(route: Any) -> None:
+        if route.request.resource_type == "media":
+            route.abort()
+        else:
+            route.continue_()
+
+    rater.page.route("**/*", refuse_clips)
+    rater.page.reload()
+    rater.until("!!r?.stage?.pair && ['left', 'right'].every(s => r.stage.pair.videos[s].error)")
+    rater.page.unroute("**/*")
+    rater.ready()
+    rater.watch()
