@@ -293,13 +293,13 @@ def run_here(words: Sequence[str]) -> tuple[int, str]:
     return done.exit_code, done.output
 
 
-def run_apart(words: Sequence[str], folder: Path) -> tuple[int, str]:
-    """Run a command in a process of its own, with `folder` as the checkout."""
+def run_apart(words: Sequence[str], folder: Path, checkout: Path | None = None) -> tuple[int, str]:
+    """Run a command in a process of its own; `folder` is the checkout if none is given."""
     if words[0] == "python":
         command = [sys.executable, *words[1:]]
     else:
         command = ["sh", "-c", " ".join(words)]  # unquoted: the shell completes patterns
-    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    environment = {**os.environ, "PYTHONPATH": str(checkout or folder)}
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
@@ -350,7 +350,8 @@ def try_block(block: Block, folder: Path, variables: dict[str, str], *, copied: 
     if block.settings.get("file"):
         write_block(block, folder)
     if block.language == "python" and "run" in block.marks:
-        exec(compile(block.text, block.place, "exec"), {"__name__": "page"})
+        code, said = run_apart(["python", "-c", block.text], folder, checkout=ROOT)
+        assert code == 0, f"{block.place}:\n{said}"
     if block.language != COMMANDS or not TRIED & set(block.marks):
         return
     for words in commands_to_run(block, variables):

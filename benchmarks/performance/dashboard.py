@@ -9,16 +9,10 @@ the file knows its pages by their addresses and by what stands on them.
 
 import contextlib
 import io
-import os
 import shutil
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -28,8 +22,8 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.performance.dated_report import table, write_report
+from benchmarks.performance.served_dashboard import Server, serving
 from eval.catalog import default_measures
-from eval.checkout import ROOT
 from eval.measure import Outcome
 from eval.plan import make_plan, remember
 from eval.records import Case, Clip, Speaker, Suite, System, Tags
@@ -78,28 +72,6 @@ class Took(NamedTuple):
 
     wall: float
     cpu: float
-
-
-class Server(NamedTuple):
-    """A running dashboard."""
-
-    process: subprocess.Popen[bytes]
-    url: str
-    start: Took
-
-    def cpu_s(self) -> float:
-        """Processor time it has used."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def resident_mb(self) -> float:
-        """Memory it holds now."""
-        text = Path(f"/proc/{self.process.pid}/status").read_text()
-        return float(text.split("VmRSS:")[1].split()[0]) / 1024
-
-    def holds_torch(self) -> bool:
-        """Whether a library of torch is in its memory."""
-        return "libtorch" in Path(f"/proc/{self.process.pid}/maps").read_text()
 
 
 def fill(root: Path, clip: bytes) -> int:
@@ -164,32 +136,6 @@ def score(workspace: Workspace) -> int:
     report = {"wall_s": 1.0, "peak_mb": 1.0, "clips": len(finished), "scores": count}
     finish_run(workspace.database, run, report)
     return count
-
-
-@contextlib.contextmanager
-def serving(root: Path) -> Iterator[Server]:
-    """Serve a workspace until the block ends."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
-    command = [sys.executable, "-m", "dashboard", "serve", "-w", str(root), "--port", str(port)]
-    begun = time.monotonic()
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        while True:
-            with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
-                urllib.request.urlopen(f"{url}/_stcore/health", timeout=5).close()
-                break
-            time.sleep(0.02)
-        wall = time.monotonic() - begun
-        server = Server(process, url, Took(wall, 0.0))
-        yield server._replace(start=Took(wall, server.cpu_s()))
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 class Visitor:
@@ -315,8 +261,8 @@ def main(visits: int) -> None:
             torch |= server.holds_torch()
     facts = [
         ("systems, cases, scores", f"{len(SYSTEMS)}, {CASES}, {count:,}"),
-        ("start until the first answer", f"{server.start.wall:.2f} s"),
-        ("processor time of the start", f"{server.start.cpu:.2f} s"),
+        ("start until the first answer", f"{server.start_s:.2f} s"),
+        ("processor time of the start", f"{server.start_cpu_s:.2f} s"),
         ("memory after the start", f"{at_start:.0f} MB"),
         ("a library of torch in memory", "yes" if torch else "no"),
         ("errors on the browser's console", len(errors)),

@@ -24,17 +24,16 @@ import click
 from sqlalchemy import func, select
 
 from benchmarks.performance.dated_report import table, write_report
-from benchmarks.performance.rating_server import (
+from benchmarks.performance.rating_campaign import (
     UNWATCHED,
     Annotator,
-    Server,
     audit_line,
     fill,
     invitations,
     prepare,
     quantiles,
-    serving,
 )
+from benchmarks.performance.served_dashboard import Server, serving
 from eval.checkout import ROOT
 from eval.leaderboard import build_board
 from eval.measure import Metric

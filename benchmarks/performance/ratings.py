@@ -2,7 +2,7 @@
 
     python -m benchmarks.performance.ratings [--database URL] [--part writers|clips|sync]
 
-The server is asked over HTTP and by a real Chromium, as annotators do; see `rating_server`.
+The server is asked over HTTP and by a real Chromium, as annotators do; see `rating_campaign`.
 """
 
 import contextlib
@@ -20,17 +20,16 @@ import click
 import numpy as np
 
 from benchmarks.performance.dated_report import table, write_report
-from benchmarks.performance.rating_server import (
+from benchmarks.performance.rating_campaign import (
     UNWATCHED,
     Annotator,
-    Server,
     audit_line,
     fill,
     invitations,
     prepare,
     quantiles,
-    serving,
 )
+from benchmarks.performance.served_dashboard import Server, serving
 from eval.ratings.campaign import Viewing
 
 PACKAGES = ("streamlit", "starlette", "uvicorn", "sqlalchemy", "playwright")

@@ -1,29 +1,25 @@
-"""A rating server on a workspace made for a bench, and annotators who ask it over HTTP.
+"""A rating campaign on a workspace made for a bench, and annotators who vote over HTTP.
 
-The server runs as `python -m dashboard serve`, because benches may not import the dashboard. All votes
-are marked simulated and thrown away with the workspace. Knows no figure and no report.
+All votes are marked simulated and thrown away with the workspace. Knows no figure and no report.
 """
 
-import contextlib
 import http.client
 import json
 import os
 import random
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from benchmarks.performance.served_dashboard import Server
 from eval.checkout import ROOT
 from eval.ingest import match_source, store_matches
 from eval.ratings.audit import audit_campaign
@@ -94,48 +90,6 @@ def fill(
                 checks=Checks(nulls=0, repeat_share=0.0), **options,
             )  # fmt: skip
             create_campaign(workspace.database, campaign, clip_table=clips, now=time.time())
-
-
-class Server(NamedTuple):
-    """A running dashboard."""
-
-    process: subprocess.Popen[bytes]
-    port: int
-    start_s: float
-
-    @property
-    def url(self) -> str:
-        """Its address."""
-        return f"http://127.0.0.1:{self.port}"
-
-    def resident_mb(self) -> float:
-        """Memory it holds now."""
-        text = Path(f"/proc/{self.process.pid}/status").read_text()
-        return float(text.split("VmRSS:")[1].split()[0]) / 1024
-
-
-@contextlib.contextmanager
-def serving(root: Path, database: str | None) -> Iterator[Server]:
-    """Serve a workspace until the block ends."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
-    command = [sys.executable, "-m", "dashboard", "serve", "-w", str(root), "--port", str(port)]
-    command += ["--database", database] if database else []
-    begun = time.monotonic()
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        while True:
-            with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5).close()
-                break
-            time.sleep(0.05)
-        yield Server(process, port, time.monotonic() - begun)
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 def prepare(root: Path, database: str | None, name: str) -> None:
