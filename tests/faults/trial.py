@@ -73,7 +73,7 @@ class Bench:
         self._template: str | None = None
         if server is not None:
             self._template = server.create()
-        base = Place(folder / "base" / "work", folder / "base" / "notes", self._template)
+        base = Place(folder / "base" / "files", folder / "base" / "notes", self._template)
         for path in base[:2]:
             path.mkdir(parents=True)
         _must_end_well(
@@ -99,7 +99,7 @@ class Bench:
         if self._server is not None:
             url = self._server.create(template=self._template)
         try:
-            yield Place(folder / "work", notes, url)
+            yield Place(folder / "files", notes, url)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
             if self._server is not None and url is not None:
