@@ -17,6 +17,7 @@ import { load, Stage } from "./stage.js";
 
 const VERSION = "rate-1";
 const LIVING = Symbol.for("joystreamer.rating");
+const REFUSED = "Not yet:"; // how a submission that came too early is answered
 const LEAST_WIDTH = 1000;
 const LEAST_HEIGHT = 560;
 
@@ -265,6 +266,7 @@ class Rating {
     const lacks = this.missing();
     const text = lacks.length ? `To submit: ${lacks.join("; ")}` : "Ready to submit (Enter)";
     if (this.needed.textContent !== text) this.needed.textContent = text;
+    if (!lacks.length && this.message.textContent.startsWith(REFUSED)) this.say("");
     this.submitButton.setAttribute("aria-disabled", String(lacks.length > 0 || this.busy));
   }
 
@@ -291,7 +293,7 @@ class Rating {
     }
     if (!this.pair || this.busy) return;
     const lacks = this.missing();
-    if (lacks.length) this.say(`Not yet: ${lacks.join("; ")}.`, "warn");
+    if (lacks.length) this.say(`${REFUSED} ${lacks.join("; ")}.`, "warn");
     else this.send("vote");
   }
 

@@ -297,3 +297,13 @@ def test_clips_that_broke_off_are_fetched_again(server: Any, join: Any) -> None:
     rater.page.unroute("**/*")
     rater.ready()
     rater.watch()
+
+
+def test_what_is_missing_is_said_until_nothing_is(server: Any, join: Any) -> None:
+    rater = join(server)
+    rater.ready()
+    rater.page.keyboard.press("Enter")
+    rater.until("r.message.textContent.startsWith('Not yet: answer 5 rows')")
+    rater.watch()
+    rater.answer()
+    rater.until("r.message.textContent === '' && r.needed.textContent.startsWith('Ready')")
