@@ -43,19 +43,17 @@ def metric_table(board: Board, column: Column) -> pd.DataFrame:
     return table.astype({"rank": "Int64", "common cases": "Int64"})
 
 
-def value_chart(board: Board, column: Column) -> Spec:
-    """Every case, the mean and its interval, a row per system."""
+def value_chart(board: Board, column: Column, table: pd.DataFrame) -> Spec:
+    """Every case, the mean and its interval, a row per system; `table` from `metric_table`."""
     cases = board.cases[(board.cases["column"] == column.name) & board.cases["value"].notna()]
     unit = f" in {column.metric.unit}" if column.metric.unit else ""
     title = f"{column.metric.name}{unit} {ARROWS[column.metric.better]}"
     points = cases[["system", "case", "value"]]
     fields = ("mean", "low", "high")
-    return _forest(
-        points, metric_table(board, column), fields, title, list(board.systems), zero=False
-    )
+    return _forest(points, table, fields, title, list(board.systems), zero=False)
 
 
-def difference_chart(board: Board, column: Column) -> Spec:
+def difference_chart(board: Board, column: Column, table: pd.DataFrame) -> Spec:
     """Every case's difference to the baseline, the mean and its interval, a row per other system."""
     rows = [
         {"system": system, "case": case, "value": value}
@@ -64,7 +62,6 @@ def difference_chart(board: Board, column: Column) -> Spec:
         for (_, case), value in zip(contrast.cases, contrast.differences, strict=True)
     ]
     points = pd.DataFrame(rows, columns=["system", "case", "value"])
-    table = metric_table(board, column)
     others = [system for system in board.systems if system != board.baseline]
     fields = ("difference", "diff. low", "diff. high")
     title = f"difference to {board.baseline}"

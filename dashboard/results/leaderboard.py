@@ -174,10 +174,10 @@ def _detail(board: Board, picked: str) -> None:
     column = next(column for column in board.columns if column.name == name)
     st.caption(column.metric.summary)
     left, right = st.columns(2)
-    left.vega_lite_chart(value_chart(board, column), width="stretch")
-    if board.baseline:
-        right.vega_lite_chart(difference_chart(board, column), width="stretch")
     table = metric_table(board, column)
+    left.vega_lite_chart(value_chart(board, column, table), width="stretch")
+    if board.baseline:
+        right.vega_lite_chart(difference_chart(board, column, table), width="stretch")
     st.dataframe(table, hide_index=True, width="stretch")
     with st.expander("Case by case"):
         cases = board.cases[board.cases["column"] == name]

@@ -108,7 +108,15 @@ def bca_bounds(
         Lower and upper ends, each (k,).
     """
     count = resampled.shape[0]
-    below = (resampled < estimate - _TIE).sum(axis=0) + (resampled <= estimate + _TIE).sum(axis=0)
+    # Sorted once for all counts and both ends, each column in one piece of memory.
+    ordered = np.sort(np.ascontiguousarray(resampled.T), axis=1)
+    below = np.array(
+        [
+            np.searchsorted(row, middle - _TIE, "left")
+            + np.searchsorted(row, middle + _TIE, "right")
+            for row, middle in zip(ordered, estimate, strict=True)
+        ]
+    )
     # All resamples on one side would put the correction at infinity: half a resample is left over.
     bias = ndtri(np.clip(below / (2 * count), 0.5 / count, 1 - 0.5 / count))
     squares = (influence**2).sum(axis=0)
@@ -116,8 +124,6 @@ def bca_bounds(
     acceleration = np.zeros_like(squares)
     np.divide(cubes, 6 * squares**1.5, out=acceleration, where=squares > 0)
     tail = ndtri((1 - confidence) / 2)
-    # Sorted once for both ends, each column in one piece of memory.
-    ordered = np.sort(np.ascontiguousarray(resampled.T), axis=1)
     ends = []
     for quantile in (tail, -tail):
         shifted = bias + quantile

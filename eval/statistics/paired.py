@@ -35,8 +35,8 @@ FLIPS: Final = 9_999
 _FLIPS_PER_TEST: Final = 40
 """Random flips per test of a family: Holm's smallest p can then still reach 1/40."""
 
-_CHUNK: Final = 250_000
-"""Sums held at once: 2 MB, which stay in the processor's cache."""
+_FEW: Final = 255
+"""Patterns whose sums are held at once: they stay in the processor's cache, their counts in a byte."""
 
 _ROUND: Final = 1_000
 """Patterns drawn per generator and counted at once; a multiple of 8."""
@@ -152,11 +152,10 @@ def _as_extreme(block: Array, signs: Array) -> Array:
     # Zeros of the padding add nothing; the tolerance is that of a sum of so many numbers up to 1.
     bound = np.abs(block.sum(axis=0)) - _TIE * block.shape[0]
     counts = np.zeros(block.shape[1])
-    step = max(1, _CHUNK // signs.shape[0])
-    for start in range(0, block.shape[1], step):
-        sums = signs @ block[:, start : start + step]
+    for start in range(0, signs.shape[0], _FEW):
+        sums = signs[start : start + _FEW] @ block
         np.abs(sums, out=sums)
-        counts[start : start + step] = np.count_nonzero(sums >= bound[start : start + step], axis=0)
+        counts += (sums >= bound).view(np.uint8).sum(axis=0, dtype=np.uint8)
     return counts
 
 
