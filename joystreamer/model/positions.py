@@ -120,6 +120,7 @@ class SegmentRotaryEmbedding(nn.Module):
         self.theta = theta
         self._cache: dict[tuple[object, ...], tuple[Tensor, Tensor]] = {}
 
+    @torch.compiler.disable  # made once and kept: nothing in it is worth compiling
     def forward(
         self, grids: tuple[TokenGrid, ...], device: torch.device, padding: int = 0
     ) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from accelerate.utils import compile_regions
 from diffusers import (
     FirstBlockCacheConfig,
     MagCacheConfig,
@@ -224,3 +225,10 @@ def test_the_repeated_block_compiles_whole(make_model, segment):
     model.compile_repeated_blocks(fullgraph=True, backend="aot_eager")
     inputs = segment(streams=3)
     torch.testing.assert_close(run(model, inputs), run(plain, inputs), atol=1e-5, rtol=1e-4)
+
+
+def test_the_regions_that_accelerate_compiles_run(make_model, segment):
+    model, inputs = make_model(), segment()
+    torch._dynamo.reset()
+    compiled = compile_regions(model, backend="eager")
+    torch.testing.assert_close(run(compiled, inputs), run(model, inputs))
