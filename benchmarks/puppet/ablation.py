@@ -141,7 +141,7 @@ def run_ablation(plan: Plan, say: Callable[[str], None]) -> Findings:
     for stage in TEACHERS:
         say(f"stage {stage.name}")
         chain.run(stage)
-        if stage.name == "codec":
+        if stage.name == "decoder":
             _first_gate(plan, say)
     exam = prepare_exam(plan)
     with torch.inference_mode():
@@ -163,7 +163,7 @@ def run_ablation(plan: Plan, say: Callable[[str], None]) -> Findings:
 def _first_gate(plan: Plan, say: Callable[[str], None]) -> None:
     path = plan.folder / CEILING
     if not path.is_file():
-        vae = open_result(plan.chain, "codec").vae
+        vae = open_result(plan.chain, "decoder").vae
         ceiling = measure_ceiling(vae)
         say(f"decoded truth: {ceiling.as_json()}")
         if plan.gate:

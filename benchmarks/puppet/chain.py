@@ -65,7 +65,8 @@ class Stage:
 
 TEACHERS: Final = (
     Stage(name="codec", preset="tiny-codec", footage="codec"),
-    Stage(name="foundation", preset="tiny-foundation", footage="foundation", start="codec"),
+    Stage(name="decoder", preset="tiny-decoder", footage="codec", start="codec"),
+    Stage(name="foundation", preset="tiny-foundation", footage="foundation", start="decoder"),
     Stage(
         name="text-teacher", preset="tiny-text-teacher", footage="foundation", start="foundation"
     ),

@@ -2,7 +2,8 @@
 
 The obstacle, measured on puppets: with a plain reconstruction loss the decoder paints the mean mouth
 of every four-frame chunk. Hence the loss on differences between frames inside a region, and a
-curriculum from single frames to longer clips.
+curriculum from single frames to longer clips. A decoder can be trained on alone, so that what was learned
+on the latents stays valid.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,6 +32,7 @@ class CodecOptions:
         region_weight: Weight of the loss on frame differences inside the region; 0 for none.
         region_error_weight: Weight of the absolute error inside the region.
         divergence_weight: Weight of the Kullback-Leibler divergence to a standard normal.
+        decoder_only: Whether the encoder, and so every latent, stays as it is.
         rates: Of the optimiser.
     """
 
@@ -40,6 +42,7 @@ class CodecOptions:
     region_weight: float = 12.0
     region_error_weight: float = 1.0
     divergence_weight: float = 1e-6
+    decoder_only: bool = False
     rates: Rates = field(default_factory=lambda: Rates(rate=2e-3, weight_decay=0.0))
 
     def __post_init__(self) -> None:
@@ -148,12 +151,20 @@ class CodecTask:
 
     def __init__(self, vae: Any, options: CodecOptions) -> None:
         self.options = options
-        self.network = CodecNetwork(vae.train().requires_grad_(True))
+        vae.train().requires_grad_(True)
+        if options.decoder_only:
+            vae.encoder.requires_grad_(False)
+            vae.quant_conv.requires_grad_(False)
+        self.network = CodecNetwork(vae)
         self.trained: Sequence[Trained] = (
             Trained(
                 name=self.ROLE,
                 network=self.network,
-                parameters=dict(self.network.named_parameters()),
+                parameters={
+                    name: parameter
+                    for name, parameter in self.network.named_parameters()
+                    if parameter.requires_grad
+                },
                 rates=options.rates,
             ),
         )

@@ -175,6 +175,26 @@ def tiny_codec() -> TrainingPreset:
     )
 
 
+def tiny_decoder() -> TrainingPreset:
+    """The tiny VAE's decoder alone, trained on: sharper frames from the same latents."""
+    codec = tiny_codec()
+    updates = codec.loop.updates
+    options = CodecOptions(
+        updates=updates,
+        curriculum=((0.0, 9), (0.5, 17)),
+        frames_per_clip=9,
+        region_weight=6.0,
+        decoder_only=True,
+        rates=Rates(rate=1e-3, weight_decay=0.0),
+    )
+    return replace(
+        codec,
+        name="tiny-decoder",
+        summary="the tiny VAE's decoder, its encoder kept",
+        codec=options,
+    )
+
+
 def tiny_pretraining(stage: Stage) -> TrainingPreset:
     """Foundation, text teacher, stage 1 or stage 2 of the tiny stack."""
     rates = Rates(rate=1e-3)
@@ -248,7 +268,10 @@ def tiny_distillation(equation: Literal["twin", "vanilla"]) -> TrainingPreset:
 
 def training_presets() -> dict[str, Callable[[], TrainingPreset]]:
     """Return every preset by its name on the command line."""
-    table: dict[str, Callable[[], TrainingPreset]] = {"tiny-codec": tiny_codec}
+    table: dict[str, Callable[[], TrainingPreset]] = {
+        "tiny-codec": tiny_codec,
+        "tiny-decoder": tiny_decoder,
+    }
     stages: tuple[Stage, ...] = ("foundation", "text-teacher", "stage-1", "stage-2")
     for stage in stages:
         table[f"tiny-{stage}"] = lambda stage=stage: tiny_pretraining(stage)  # type: ignore[misc]

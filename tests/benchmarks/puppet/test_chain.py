@@ -61,7 +61,7 @@ def test_arms_differ_in_nothing_but_guidance(tmp_path) -> None:
 
 
 def test_a_stage_without_its_forerunner_is_refused(tmp_path) -> None:
-    with pytest.raises(StageFailed, match="foundation needs codec first"):
+    with pytest.raises(StageFailed, match="decoder needs codec first"):
         Chain(folder=tmp_path).run(TEACHERS[1])
 
 

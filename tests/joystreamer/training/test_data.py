@@ -265,6 +265,21 @@ def test_short_stretches_come_several_from_every_clip():
         assert torch.isfinite(task.loss("codec", batch, draws)[0])
 
 
+def test_a_decoder_learns_alone_and_leaves_every_latent_as_it_was():
+    vae = tiny_vae()
+    task = CodecTask(vae, CodecOptions(updates=1, curriculum=((0.0, 5),), decoder_only=True))
+    task.start(None, {"codec": task.network}, sharded=False)
+    task.phase(0)
+    (trained,) = task.trained
+    assert {name.split(".")[1] for name in trained.parameters} == {"decoder", "post_quant_conv"}
+    frames = torch.randint(0, 255, (1, 5, 32, 32, 3), dtype=torch.uint8)
+    batch = {"frames": frames, "regions": torch.zeros(1, 5, 4)}
+    draws = Draws(shared=torch.Generator(), samples=[torch.Generator().manual_seed(0)])
+    task.loss("codec", batch, draws)[0].backward()
+    assert all(parameter.grad is not None for parameter in trained.parameters.values())
+    assert all(parameter.grad is None for parameter in vae.encoder.parameters())
+
+
 def test_errors_inside_the_region_weigh_more_when_asked():
     pixels = torch.zeros(1, 3, 1, 8, 8)
     wrong = pixels.clone()

@@ -89,6 +89,7 @@ def test_a_text_teacher_with_one_network_serves_all_levels(tmp_path):
 def test_each_stage_trains_the_component_of_its_expert():
     names = {
         "tiny-codec": "vae",
+        "tiny-decoder": "vae",
         "tiny-stage-1": "transformer",
         "paper-stage-2-high": "transformer",
         "paper-stage-2-low": "transformer_2",
