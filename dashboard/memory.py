@@ -8,6 +8,7 @@ ever. Where the C library is not glibc, nothing is done. Knows no pages.
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 from functools import cache
 from typing import Any, Final
@@ -50,6 +51,17 @@ def release_memory() -> None:
     trim = getattr(_c_library(), "malloc_trim", None)
     if trim is not None:
         trim(0)
+
+
+@cache
+def keep_what_is_loaded() -> None:
+    """Leave what is in memory now out of every later search for garbage; only the first call acts.
+
+    Pages are followed by a full search (otherwise memory grows), during which nothing is sent to the
+    visitor. Nearly all of what is searched are modules, which never become garbage.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @cache

@@ -21,7 +21,7 @@ import pandas as pd
 import streamlit as st
 from sqlalchemy import func, select
 
-from dashboard.memory import release_memory
+from dashboard.memory import keep_what_is_loaded, release_memory
 from dashboard.results.filters import Filters
 from eval.catalog import MEASURES
 from eval.leaderboard import (
@@ -153,6 +153,7 @@ def prepared_at(_workspace: Workspace, state: StoreState, snapshot: int | None) 
     prepared = prepare_scores(table)
     del table
     release_memory()
+    keep_what_is_loaded()
     return prepared
 
 

@@ -20,14 +20,27 @@ print(pyarrow.default_memory_pool().backend_name, os.environ["OMP_NUM_THREADS"])
 """
 
 
-def said(**given: str) -> str:
+FROZEN = """
+import gc
+import pandas
+from dashboard.memory import keep_what_is_loaded
+
+keep_what_is_loaded()
+kept = gc.get_freeze_count()
+later = [[] for _ in range(1000)]
+keep_what_is_loaded()
+print(kept > 20_000, gc.get_freeze_count() == kept, len(gc.get_objects()) < kept / 10)
+"""
+
+
+def said(script: str = SCRIPT, **given: str) -> str:
     plain = {
         name: value
         for name, value in os.environ.items()
         if name not in ("ARROW_DEFAULT_MEMORY_POOL", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     }
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], env={**plain, **given, "PYTHONPATH": str(ROOT)},
+        [sys.executable, "-c", script], env={**plain, **given, "PYTHONPATH": str(ROOT)},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     return done.stdout.strip()
@@ -39,3 +52,7 @@ def test_tables_take_memory_from_the_system_and_products_one_thread():
 
 def test_settings_of_whoever_starts_the_server_are_left():
     assert said(OMP_NUM_THREADS="2") == "system 2"
+
+
+def test_what_is_loaded_is_searched_for_garbage_no_more_and_what_comes_later_is():
+    assert said(FROZEN) == "True True True"
