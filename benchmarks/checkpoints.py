@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from eval.fields import nearest
-from joystreamer.errors import InputError
+from joystreamer.errors import InputError, brief
 from joystreamer.json_files import read_object
 
 SETTINGS_FILE: Final = "benchmark.json"
@@ -70,12 +70,12 @@ def read_settings(model: Path) -> CheckpointSettings:
     for name, value in given.items():
         if name not in known:
             raise InputError(
-                f"{path} has the unknown key {name[:60]!r}{nearest(name, known)}; "
+                f"{path} has the unknown key {brief(name)}{nearest(name, known)}; "
                 f"known are {', '.join(known)}"
             )
         kind, words = _KINDS[name]
         if not isinstance(value, kind) or isinstance(value, bool):
-            raise InputError(f"{path}: {name} is {repr(value)[:60]}; write {words}")
+            raise InputError(f"{path}: {name} is {brief(value)}; write {words}")
     settings = CheckpointSettings(**given)
     if settings.base and Path(settings.base).name != settings.base:
         raise InputError(

@@ -36,11 +36,23 @@ def printable(text: str) -> str:
     )
 
 
+BRIEF = 60
+"""Characters of something given that a message repeats."""
+
+
+def brief(value: object) -> str:
+    """Return something given as a message repeats it: on one line, and no longer than can be read."""
+    text = repr(value)
+    return text if len(text) <= BRIEF else f"{text[: BRIEF - 1]}…"
+
+
 def about_path(error: OSError) -> InputError | None:
     """The sentence for a path that no file can have, None for every other failure of the system."""
     if error.errno == errno.ENAMETOOLONG:
         name = str(error.filename)
-        return InputError(f"the path '{name[:60]}…' is longer than a file's name may be; check it")
+        return InputError(
+            f"the path '{name[:BRIEF]}…' is longer than a file's name may be; check it"
+        )
     if error.errno == errno.ELOOP:
         return InputError(f"the path '{error.filename}' is a loop of links; check it")
     return None

@@ -11,7 +11,7 @@ from typing import Any
 
 from joystreamer.conditioning.speakers import Box
 from joystreamer.conditioning.tracks import Turn
-from joystreamer.errors import InputError
+from joystreamer.errors import InputError, brief
 from joystreamer.json_files import is_finite, is_there, parse_object, read_text
 
 
@@ -126,9 +126,7 @@ def parse_job(plain: Mapping[str, Any], folder: Path, *, where: str = "the job")
     _check_keys(plain, _JOB_KEYS, where)
     for name in ("image", "prompt", "out"):
         if not isinstance(plain.get(name), str):
-            raise InputError(
-                f"{where} needs the text {name!r}; it has {repr(plain.get(name))[:60]}"
-            )
+            raise InputError(f"{where} needs the text {name!r}; it has {brief(plain.get(name))}")
     speakers = tuple(
         _parse_speaker(entry, number, folder, where)
         for number, entry in enumerate(_list_of(plain, "speakers", where), start=1)
@@ -192,7 +190,7 @@ def _parse_speaker(entry: Any, number: int, folder: Path, where: str) -> Speaker
     _check_keys(entry, _SPEAKER_KEYS, where)
     box = entry.get("box")
     if box is not None and not (isinstance(box, list) and len(box) == 4):
-        raise InputError(f"{where} has box {repr(box)[:60]}; write [x0, y0, x1, y1] in pixels")
+        raise InputError(f"{where} has box {brief(box)}; write [x0, y0, x1, y1] in pixels")
     return Speaker(
         name=_optional_text(entry, "name", where) or f"speaker-{number}",
         audio=_file(folder, entry["audio"], where) if entry.get("audio") else None,
@@ -212,7 +210,7 @@ def _parse_turn(
     names = [speaker.name for speaker in speakers]
     if entry.get("speaker") not in names:
         raise InputError(
-            f"{where} is spoken by {repr(entry.get('speaker'))[:60]}; the speakers are {', '.join(names)}"
+            f"{where} is spoken by {brief(entry.get('speaker'))}; the speakers are {', '.join(names)}"
         )
     if not entry.get("audio"):
         raise InputError(f"{where} has no audio; give a file with this stretch of speech")
@@ -235,7 +233,7 @@ def _target(folder: Path, name: str, where: str) -> Path:
     target = folder / name
     if not target.name or "\0" in name or len(target.name.encode(errors="replace")) > LONGEST_NAME:
         raise InputError(
-            f"{where} would write {name[:60]!r}; give a file name of at most {LONGEST_NAME} bytes"
+            f"{where} would write {brief(name)}; give a file name of at most {LONGEST_NAME} bytes"
         )
     return target
 
@@ -243,14 +241,14 @@ def _target(folder: Path, name: str, where: str) -> Path:
 def _switch(plain: Mapping[str, Any], name: str, where: str) -> bool:
     value = plain.get(name, False)
     if not isinstance(value, bool):
-        raise InputError(f"{where} has {name} {repr(value)[:60]}; write true or false")
+        raise InputError(f"{where} has {name} {brief(value)}; write true or false")
     return value
 
 
 def _optional_text(plain: Mapping[str, Any], name: str, where: str) -> str | None:
     value = plain.get(name)
     if value is not None and not isinstance(value, str):
-        raise InputError(f"{where} has {name} {repr(value)[:60]}; write a text")
+        raise InputError(f"{where} has {name} {brief(value)}; write a text")
     return value
 
 
@@ -259,7 +257,7 @@ def _check_keys(plain: Mapping[str, Any], known: tuple[str, ...], where: str) ->
         if name not in known:
             near = get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-            raise InputError(f"{where} has the unknown key {name[:60]!r}; {hint}")
+            raise InputError(f"{where} has the unknown key {brief(name)}; {hint}")
 
 
 def _list_of(plain: Mapping[str, Any], name: str, where: str) -> list[Any]:
@@ -271,7 +269,7 @@ def _list_of(plain: Mapping[str, Any], name: str, where: str) -> list[Any]:
 
 def _number(value: Any, where: str) -> float:
     if not is_finite(value):
-        raise InputError(f"{where} is {repr(value)[:60]}; write a number")
+        raise InputError(f"{where} is {brief(value)}; write a number")
     return float(value)
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any, Literal
 
-from joystreamer.errors import InputError
+from joystreamer.errors import BRIEF, InputError, brief
 from joystreamer.guidance import AUDIO_SCALE_LOW_NOISE, TEXT_SCALE
 from joystreamer.json_files import is_finite
 from joystreamer.samplers import STUDENT_TIMESTEPS, SamplerName
@@ -80,7 +80,7 @@ class ScaleSchedule:
             return cls(float(first), above)
         except ValueError as error:
             raise InputError(
-                f"guidance scale {text[:60]!r} came; write a number, or a number and "
+                f"guidance scale {brief(text)} came; write a number, or a number and "
                 "threshold:number pairs such as 4,950:0.1"
             ) from error
 
@@ -142,7 +142,7 @@ class GenerationOptions:
             value = getattr(self, name)
             optional = name in _OPTIONAL and value is None
             if not optional and not _is_number(value, whole=kind == "whole number"):
-                raise InputError(f"{name} is {repr(value)[:60]}; give a {kind}")
+                raise InputError(f"{name} is {brief(value)}; give a {kind}")
         choices = {
             "sampler": ("unipc", "euler", "distilled"),
             "first_segment": ("empty", "reference"),
@@ -151,7 +151,7 @@ class GenerationOptions:
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise InputError(
-                    f"{name} is {repr(getattr(self, name))[:60]}; choose one of {', '.join(allowed)}"
+                    f"{name} is {brief(getattr(self, name))}; choose one of {', '.join(allowed)}"
                 )
         if not 1 <= self.steps <= 1000:
             raise InputError(
@@ -159,8 +159,8 @@ class GenerationOptions:
             )
         if not isinstance(self.negative_prompt, str) or not isinstance(self.batch_guidance, bool):
             raise InputError(
-                f"negative_prompt is {repr(self.negative_prompt)[:60]} and batch_guidance is "
-                f"{repr(self.batch_guidance)[:60]}; give a text, and true or false"
+                f"negative_prompt is {brief(self.negative_prompt)} and batch_guidance is "
+                f"{brief(self.batch_guidance)}; give a text, and true or false"
             )
         if (self.height is None) != (self.width is None):
             raise InputError("only one of height and width was given; give both or neither")
@@ -171,7 +171,7 @@ class GenerationOptions:
             shown, pixels = f"area is {self.area}", self.area
         if not 0 < pixels <= MAX_FRAME_PIXELS:
             raise InputError(
-                f"{shown[:60]}; give 1 to {MAX_FRAME_PIXELS} pixels per frame, such as 399360"
+                f"{shown[:BRIEF]}; give 1 to {MAX_FRAME_PIXELS} pixels per frame, such as 399360"
             )
         if not self.distilled_timesteps:
             raise InputError("distilled_timesteps is empty; give the steps, such as 1000 and 500")
@@ -206,7 +206,7 @@ class GenerationOptions:
                     if near
                     else f"; known are {', '.join(sorted(known))}"
                 )
-                raise InputError(f"unknown option {name[:60]!r}{hint}")
+                raise InputError(f"unknown option {brief(name)}{hint}")
         values = dict(plain)
         for name in ("text_scale", "audio_scale"):
             if name in values and not isinstance(values[name], ScaleSchedule):
@@ -217,7 +217,7 @@ class GenerationOptions:
                 _is_number(step, whole=False) for step in steps
             ):
                 raise InputError(
-                    f"distilled_timesteps is {repr(steps)[:60]}; write a list of numbers such as [1000, 500]"
+                    f"distilled_timesteps is {brief(steps)}; write a list of numbers such as [1000, 500]"
                 )
             values["distilled_timesteps"] = tuple(map(float, steps))
         return cls(**values)

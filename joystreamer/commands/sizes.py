@@ -1,6 +1,6 @@
 """Reads sizes written WIDTHxHEIGHT."""
 
-from joystreamer.errors import InputError
+from joystreamer.errors import InputError, brief
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -12,5 +12,5 @@ def parse_size(text: str) -> tuple[int, int]:
     try:
         width, height = (int(part) for part in text.lower().split("x"))
     except ValueError as error:
-        raise InputError(f"size {text[:60]!r} came; write WIDTHxHEIGHT such as 832x480") from error
+        raise InputError(f"size {brief(text)} came; write WIDTHxHEIGHT such as 832x480") from error
     return height, width

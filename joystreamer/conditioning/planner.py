@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from joystreamer.errors import InputError, JoyStreamerError
+from joystreamer.errors import InputError, JoyStreamerError, brief
 from joystreamer.segments import FragmentRule, fragment_count
 
 ATTEMPTS = 3
@@ -165,7 +165,7 @@ def read_answer(answer: str, count: int) -> tuple[str, ...]:
     except json.JSONDecodeError:
         found = None
     if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
-        raise InputError(f"a JSON list of texts was asked for; {answer[:60]!r} came")
+        raise InputError(f"a JSON list of texts was asked for; {brief(answer)} came")
     fragments = tuple(" ".join(text.split()) for text in found)
     if len(fragments) != count:
         raise InputError(f"{count} fragments were asked for; {len(fragments)} came")

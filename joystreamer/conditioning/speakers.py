@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from joystreamer.errors import InputError
+from joystreamer.errors import InputError, brief
 from joystreamer.media.images import read_image
 
 _COLOURS = (
@@ -47,7 +47,7 @@ class Box:
         try:
             x0, y0, x1, y1 = (float(part) for part in text.split(","))
         except ValueError as error:
-            raise InputError(f"box {text[:60]!r} came; write x0,y0,x1,y1 in pixels") from error
+            raise InputError(f"box {brief(text)} came; write x0,y0,x1,y1 in pixels") from error
         return cls(x0, y0, x1, y1)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
-from joystreamer.errors import InputError, JoyStreamerError, MissingWeights
+from joystreamer.errors import InputError, JoyStreamerError, MissingWeights, brief
 from joystreamer.json_files import is_there
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
@@ -91,7 +91,7 @@ def _files_of_index(index: Path) -> list[Path]:
         file = index.parent / name
         if file.parent != index.parent:
             raise InputError(
-                f"{index} names {repr(name)[:80]}, which is outside its folder; every file must lie beside "
+                f"{index} names {brief(name)}, which is outside its folder; every file must lie beside "
                 "the index; download the checkpoint again"
             )
         _refuse_pickle(file)

@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from joystreamer.errors import InputError
+from joystreamer.errors import InputError, brief
 from joystreamer.json_files import is_finite, parse_object, read_object
 from joystreamer.model.checkpoint_files import find_weight_files, read_metadata, written_whole
 from joystreamer.model.wan_keys import (
@@ -153,8 +153,8 @@ def _peft_alpha(module: str, rank: int, adapter: Mapping[str, Any] | None) -> fl
     # PEFT takes the keys for regular expressions; a file must not bring one that never ends.
     if not fits or not all(_PLAIN_PATTERN.fullmatch(name) for name in pattern):
         raise InputError(
-            f"the LoRA configuration has lora_alpha {repr(adapter['lora_alpha'])[:60]} and alpha_pattern "
-            f"{repr(pattern)[:60]}; numbers, and names of modules without wildcards fit; {_DAMAGED}"
+            f"the LoRA configuration has lora_alpha {brief(adapter['lora_alpha'])} and alpha_pattern "
+            f"{brief(pattern)}; numbers, and names of modules without wildcards fit; {_DAMAGED}"
         )
     alpha = float(pattern.get(get_pattern_key(pattern, module), adapter["lora_alpha"]))
     # Rank-stabilised adapters scale by alpha / sqrt(rank).

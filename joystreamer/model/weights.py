@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from joystreamer.errors import InputError
+from joystreamer.errors import InputError, brief
 from joystreamer.json_files import read_object
 from joystreamer.model.audio_attention import AudioAttention
 from joystreamer.model.checkpoint_files import (
@@ -287,7 +287,7 @@ def wan_to_joystreamer(
     settings = {**inferred, **read_stored_config(path), **(config or {})}
     if settings["num_layers"] != inferred["num_layers"]:
         raise InputError(
-            f"the configuration says {repr(settings['num_layers'])[:40]} blocks, the weights hold "
+            f"the configuration says {brief(settings['num_layers'])} blocks, the weights hold "
             f"{inferred['num_layers']}; give the matching configuration"
         )
     try:

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from joystreamer.errors import InputError
+from joystreamer.errors import InputError, brief
 from joystreamer.json_files import is_finite
 from joystreamer.training.codec import CodecOptions
 from joystreamer.training.data import CacheOptions
@@ -82,7 +82,7 @@ def change(preset: TrainingPreset, assignments: Sequence[str]) -> TrainingPreset
     for text in assignments:
         name, equals, value = text.partition("=")
         if not equals:
-            raise InputError(f"setting {text[:60]!r} came; write section.field=value")
+            raise InputError(f"setting {brief(text)} came; write section.field=value")
         preset = _assign(preset, name.split("."), _parse(value), name)
     return preset
 
@@ -106,12 +106,12 @@ def _assign(part: Any, path: list[str], value: Any, whole: str) -> Any:
     if path[0] not in known:
         near = get_close_matches(path[0], known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-        raise InputError(f"unknown setting {whole[:60]!r}: {path[0][:60]!r}; {hint}")
+        raise InputError(f"unknown setting {brief(whole)}: {brief(path[0])}; {hint}")
     present = getattr(part, path[0])
     if len(path) > 1:
         if not is_dataclass(present):
             raise InputError(
-                f"setting {whole[:60]!r}: this preset has no section {path[0]!r}; see its dry run"
+                f"setting {brief(whole)}: this preset has no section {path[0]!r}; see its dry run"
             )
         return replace(part, **{path[0]: _assign(present, path[1:], value, whole)})
     wanted = get_type_hints(type(part))[path[0]]
@@ -121,12 +121,12 @@ def _assign(part: Any, path: list[str], value: Any, whole: str) -> Any:
 def _fitting(present: Any, value: Any, wanted: Any, whole: str) -> Any:
     """Bring a value to the declared type of the field it goes into."""
     if is_dataclass(present):
-        raise InputError(f"setting {whole[:60]!r} names a section; set one of its fields")
+        raise InputError(f"setting {brief(whole)} names a section; set one of its fields")
     try:
         return _as_declared(value, wanted)
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(
-            f"setting {whole[:60]!r} came with {repr(value)[:60]}; a value like {present!r} is needed"
+            f"setting {brief(whole)} came with {brief(value)}; a value like {present!r} is needed"
         ) from error
 
 

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from joystreamer.errors import InputError
+from joystreamer.errors import InputError, brief
 from joystreamer.json_files import is_finite, is_there, parse_object, read_text
 
 Box = tuple[float, float, float, float]
@@ -61,7 +61,7 @@ def _read_line(line: str, where: str, folder: Path, number: int) -> ClipRecord:
         if name not in known:
             near = get_close_matches(name, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"
-            raise InputError(f"{where}: unknown field {name[:60]!r}{hint}")
+            raise InputError(f"{where}: unknown field {brief(name)}{hint}")
     for name in ("video", "caption"):
         if not isinstance(plain.get(name), str) or not plain[name].strip():
             raise InputError(f"{where}: field {name!r} is missing or empty; give a text")
@@ -91,7 +91,7 @@ def _boxes(given: Any, where: str) -> tuple[Box, ...]:
         good = isinstance(box, list) and len(box) == 4 and all(map(is_finite, box))
         if not good or not (0 <= box[0] < box[2] <= 1 and 0 <= box[1] < box[3] <= 1):
             raise InputError(
-                f"{where}: region {repr(box)[:60]} came; give [left, top, right, bottom] as shares of the "
+                f"{where}: region {brief(box)} came; give [left, top, right, bottom] as shares of the "
                 "picture, 0 to 1, left < right and top < bottom"
             )
         boxes.append((float(box[0]), float(box[1]), float(box[2]), float(box[3])))
