@@ -185,13 +185,29 @@ def open_result(chain: Chain, stage: str) -> Any:
 
 
 def prepare_exam(plan: Plan) -> Exam:
-    """Write the exam and encode it with the audio teacher's encoders, by the project's own command."""
-    folder = plan.folder / EXAM
-    manifest = write_exam(folder, plan.questions)
+    """Write the exam and encode it with the audio teacher's encoders."""
+    chain = plan.chain
+    teachers = chain.result("audio-teacher"), chain.result(TEXT_TEACHER)
+    return encode_exam(plan.folder / EXAM, plan.questions, *teachers)
+
+
+def encode_exam(folder: Path, questions: int, model: Path, text_teacher: Path) -> Exam:
+    """Write an exam and encode it, by the project's own command.
+
+    Args:
+        folder: Where; what is there is kept.
+        questions: How many.
+        model: Pipeline whose encoders are used.
+        text_teacher: Folder of the text teacher's `transformer`.
+
+    Raises:
+        StageFailed: The command failed; its own message was printed.
+    """
+    manifest = write_exam(folder, questions)
     cache = folder / "cache"
     words = [
-        "distill", "--preset", "tiny-distill", "--model", str(plan.chain.result("audio-teacher")),
-        "--text-teacher", str(plan.chain.result(TEXT_TEACHER)), "--manifest", str(manifest),
+        "distill", "--preset", "tiny-distill", "--model", str(model),
+        "--text-teacher", str(text_teacher), "--manifest", str(manifest),
         "--cache", str(cache), "--out", str(folder / "run"), "--cache-only",
     ]  # fmt: skip
     command = [sys.executable, "-m", "joystreamer.training", *words]

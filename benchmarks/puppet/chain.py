@@ -50,12 +50,12 @@ class Stage:
 
     @property
     def clips(self) -> str:
-        """Footage it sees: all of a set, or the few first where a text teacher's conditions are kept.
+        """Footage it sees: all of a set; students the first few.
 
-        Those are two more encodings of every clip, most of the time that a cache takes.
+        A text teacher's conditions are two more encodings of every clip, most of the time that a cache
+        takes. The teacher itself needs many clips to obey what it has not seen.
         """
-        few = self.distils or self.preset == "tiny-text-teacher"
-        return f"few-{self.footage}" if few else self.footage
+        return f"few-{self.footage}" if self.distils else self.footage
 
     @property
     def distils(self) -> bool:
@@ -140,7 +140,7 @@ class Chain:
     Attributes:
         folder: Where everything goes.
         clips: Clips of each set.
-        few: Clips of the sets whose clips are kept with a text teacher's conditions.
+        few: Clips that students see.
         short: Settings that every stage gets in the short form.
         settings: Settings of single stages, on top.
     """

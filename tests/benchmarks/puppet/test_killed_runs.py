@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from benchmarks.adapters import SYSTEMS
 from benchmarks.check import suite_folder
+from benchmarks.checkpoints import bundled_checkpoints
 from benchmarks.cli import main
 from eval.checkout import ROOT
 from eval.reader import read_suite
@@ -22,7 +23,7 @@ from eval.store.workspace import Workspace
 from joystreamer.presets import build_tiny_pipeline
 
 SUITE = "puppet-talk-90"
-PATIENCE_S = 240
+PATIENCE_S = 1200
 
 
 def kill_after(clips: int, space: Path, arguments: list[str]) -> None:
@@ -103,3 +104,14 @@ def test_two_checkpoints_killed_twice_end_as_one_that_was_left_alone(tmp_path: P
         )
         arguments += ["--model", str(folder)]
     compare(tmp_path, arguments, (2, 5), 8)
+
+
+@pytest.mark.slow
+@pytest.mark.multiprocess
+def test_bundled_checkpoints_over_the_whole_suite_killed_twice(tmp_path: Path) -> None:
+    names = ("vanilla", "twin")
+    missing = sorted(set(names) - set(bundled_checkpoints()))
+    if missing:
+        pytest.skip(f"the bundled checkpoints {', '.join(missing)} are not in this checkout")
+    arguments = [part for name in names for part in ("--model", name)]
+    compare(tmp_path, arguments, (20, 100), 180)

@@ -1,0 +1,99 @@
+"""Bundled checkpoints out of a finished chain: one whole pipeline, and an adapter for every student.
+
+The audio teacher is the shared pipeline, with the decoder that was sharpened; students are adapters on it;
+the text teacher is a network alone. Every folder keeps the model card that its training wrote.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from benchmarks.checkpoints import ADAPTER_FILE, BUNDLED, SETTINGS_FILE
+from benchmarks.puppet.chain import Chain
+from benchmarks.puppet.truth import SIDE
+from eval.store.files import write_text
+from joystreamer.errors import InputError
+from joystreamer.training.presets import TINY_TAU_SHIFT
+
+BASE: Final = "base"
+"""The audio teacher, whose pipeline every student changes."""
+TEXT_TEACHER: Final = "text-teacher"
+CARD: Final = "README.md"
+FAMILY: Final = "puppet"
+OPTIONS: Final = {"area": SIDE * SIDE, "negative_prompt": ""}
+MANY_STEPS: Final = 16
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Student:
+    """A student to be shipped.
+
+    Attributes:
+        stage: Of the chain.
+        notes: One sentence about it.
+    """
+
+    stage: str
+    notes: str
+
+
+def write_bundle(chain: Chain, students: Mapping[str, Student], target: Path = BUNDLED) -> None:
+    """Copy base, text teacher and students; what is there under the same names is replaced.
+
+    Args:
+        chain: With those stages finished.
+        students: By the name that they are shipped under.
+        target: Folder of the bundled checkpoints.
+
+    Raises:
+        InputError: A stage is not finished.
+    """
+    stages = ["decoder", "audio-teacher", TEXT_TEACHER, *(each.stage for each in students.values())]
+    missing = [name for name in stages if not chain.finished(name)]
+    if missing:
+        raise InputError(
+            f"{', '.join(missing)} are not finished in {chain.folder}; train them first"
+        )
+    base = _fresh(target / BASE)
+    shutil.copytree(chain.result("audio-teacher"), base, dirs_exist_ok=True)
+    shutil.rmtree(base / "vae")
+    shutil.copytree(chain.result("decoder") / "vae", base / "vae")
+    write_text(base / "vae" / CARD, _card(chain, "decoder"))
+    write_text(base / CARD, _card(chain, "audio-teacher"))
+    _settle(
+        base, preset="paper", family=FAMILY, options={**OPTIONS, "steps": MANY_STEPS, "text_scale": 1.0, "audio_scale": 1.0},
+        notes="The audio teacher, by many guided steps.",
+    )  # fmt: skip
+    teacher = _fresh(target / TEXT_TEACHER)
+    shutil.copytree(chain.result(TEXT_TEACHER) / "transformer", teacher / "transformer")
+    write_text(teacher / CARD, _card(chain, TEXT_TEACHER))
+    for name, student in students.items():
+        folder = _fresh(target / name)
+        shutil.copy(chain.result(student.stage) / ADAPTER_FILE, folder / ADAPTER_FILE)
+        write_text(folder / CARD, _card(chain, student.stage))
+        _settle(
+            folder, preset="distilled", family=FAMILY, base=BASE, notes=student.notes,
+            options={**OPTIONS, "shift": TINY_TAU_SHIFT},
+        )  # fmt: skip
+
+
+def _settle(folder: Path, **settings: object) -> None:
+    write_text(folder / SETTINGS_FILE, json.dumps(settings, indent=1) + "\n")
+
+
+def _fresh(folder: Path) -> Path:
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _card(chain: Chain, stage: str) -> str:
+    """A stage's model card, its paths told from the chain's folder on."""
+    text = (chain.result(stage) / CARD).read_text(encoding="utf-8")
+    for shown in (str(chain.folder), "/".join(chain.folder.parts[-2:])):
+        text = text.replace(shown, "runs/ablation")
+    return text
