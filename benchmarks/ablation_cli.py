@@ -17,7 +17,11 @@ import click
               help="Size of the exam, half of it unseen combinations.")  # fmt: skip
 @click.option("--short", is_flag=True,
               help="Two updates a stage and no gates: shows that everything runs, proves nothing.")  # fmt: skip
-def ablation(folder: Path, seeds: int, cycles: int, questions: int, short: bool) -> None:
+@click.option("--bundle", type=click.Path(path_type=Path), default=None,
+              help="Also copy the demo's checkpoints to this folder.")  # fmt: skip
+def ablation(
+    folder: Path, seeds: int, cycles: int, questions: int, short: bool, bundle: Path | None
+) -> None:
     """Train the tiny chain, distil every arm, examine all of it: the paper's Fig. 10 as numbers.
 
     Hours on two cores; stop it whenever you like, the same command goes on. Every stage is an ordinary
@@ -25,6 +29,7 @@ def ablation(folder: Path, seeds: int, cycles: int, questions: int, short: bool)
     """
     from benchmarks.puppet.ablation import CEILING, Plan, run_ablation, short_chain
     from benchmarks.puppet.ablation_report import write_page
+    from benchmarks.puppet.bundle import write_bundle
     from benchmarks.puppet.chain import Chain
 
     chain = short_chain(folder) if short else Chain(folder=folder)
@@ -35,3 +40,6 @@ def ablation(folder: Path, seeds: int, cycles: int, questions: int, short: bool)
     found = run_ablation(plan, lambda words: click.echo(words, err=True))
     ceiling = json.loads((folder / CEILING).read_text())
     click.echo(f"report: {write_page(folder, found.rows, ceiling, found.threshold)}")
+    if bundle is not None:
+        write_bundle(chain, target=bundle)
+        click.echo(f"checkpoints: {bundle}")

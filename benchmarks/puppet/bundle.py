@@ -40,7 +40,25 @@ class Student:
     notes: str
 
 
-def write_bundle(chain: Chain, students: Mapping[str, Student], target: Path = BUNDLED) -> None:
+SHIPPED: Final[Mapping[str, Student]] = {
+    "vanilla": Student(
+        stage="vanilla-3-2-seed-0",
+        notes="Distilled with Eq. 2: the audio teacher alone, scales 3/2.",
+    ),
+    "twin": Student(
+        stage="twin-3-2-seed-0", notes="Distilled with Eq. 3: a text teacher beside it, scales 3/2."
+    ),
+    "twin-dynamic": Student(
+        stage="dynamic-4-4-seed-0",
+        notes="Distilled with Eq. 3 and dynamic guidance, scales 4/4.",
+    ),
+}
+"""The demo's students by the name that they are shipped under."""
+
+
+def write_bundle(
+    chain: Chain, students: Mapping[str, Student] = SHIPPED, target: Path = BUNDLED
+) -> None:
     """Copy base, text teacher and students; what is there under the same names is replaced.
 
     Args:

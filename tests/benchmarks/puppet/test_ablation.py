@@ -6,6 +6,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from benchmarks.checkpoints import bundled_checkpoints
 from benchmarks.cli import main
 from benchmarks.puppet.ablation import Row, guidance_of, threshold_of
 from benchmarks.puppet.ablation_report import judge_claims, page, program_values
@@ -169,11 +170,20 @@ def test_a_short_ablation_runs_through_and_goes_on(tmp_path) -> None:
         "1",
         "--questions",
         "2",
+        "--bundle",
+        str(tmp_path / "bundle"),
     ]
     first = CliRunner().invoke(main, arguments, catch_exceptions=False)
     assert first.exit_code == 0, first.output
     report = (tmp_path / "report.md").read_text()
     assert "| paper-5-4 | 4 steps | 0 |" in report
+    shipped = bundled_checkpoints(tmp_path / "bundle")
+    assert shipped == ("base", "twin", "twin-dynamic", "vanilla")
+    assert (tmp_path / "bundle" / "text-teacher" / "transformer").is_dir()
+    for name in shipped:
+        card = (tmp_path / "bundle" / name / "README.md").read_text()
+        assert "runs/ablation" in card
+        assert str(tmp_path) not in card
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "rows").iterdir()}
     assert len(kept) == 2 + 5 + 5 * 3
     again = CliRunner().invoke(main, arguments, catch_exceptions=False)
