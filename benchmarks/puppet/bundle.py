@@ -81,6 +81,7 @@ def write_bundle(
     shutil.copytree(chain.result("decoder") / "vae", base / "vae")
     write_text(base / "vae" / CARD, _card(chain, "decoder"))
     write_text(base / CARD, _card(chain, "audio-teacher"))
+    _forget_places(base)
     _settle(
         base, preset="paper", family=FAMILY, options={**OPTIONS, "steps": MANY_STEPS, "text_scale": 1.0, "audio_scale": 1.0},
         notes="The audio teacher, by many guided steps.",
@@ -88,6 +89,7 @@ def write_bundle(
     teacher = _fresh(target / TEXT_TEACHER)
     shutil.copytree(chain.result(TEXT_TEACHER) / "transformer", teacher / "transformer")
     write_text(teacher / CARD, _card(chain, TEXT_TEACHER))
+    _forget_places(teacher)
     for name, student in students.items():
         folder = _fresh(target / name)
         shutil.copy(chain.result(student.stage) / ADAPTER_FILE, folder / ADAPTER_FILE)
@@ -96,6 +98,16 @@ def write_bundle(
             folder, preset="distilled", family=FAMILY, base=BASE, notes=student.notes,
             options={**OPTIONS, "shift": TINY_TAU_SHIFT},
         )  # fmt: skip
+
+
+def _forget_places(folder: Path) -> None:
+    """Take out where things were on the machine of the training, and cards that stand there twice."""
+    for path in folder.rglob("*.json"):
+        written = json.loads(path.read_text(encoding="utf-8"))
+        if written.pop("_name_or_path", None) is not None:
+            write_text(path, json.dumps(written, indent=2, sort_keys=True) + "\n")
+    for component in ("transformer", "audio_encoder"):
+        (folder / component / CARD).unlink(missing_ok=True)
 
 
 def _settle(folder: Path, **settings: object) -> None:
@@ -110,8 +122,6 @@ def _fresh(folder: Path) -> Path:
 
 
 def _card(chain: Chain, stage: str) -> str:
-    """A stage's model card, its paths told from the chain's folder on."""
+    """A stage's model card, without the place where it was trained."""
     text = (chain.result(stage) / CARD).read_text(encoding="utf-8")
-    for shown in (str(chain.folder), "/".join(chain.folder.parts[-2:])):
-        text = text.replace(shown, "runs/ablation")
-    return text
+    return text.replace(f"{'/'.join(chain.folder.parts[-2:])}/", "")

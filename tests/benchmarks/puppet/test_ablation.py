@@ -182,8 +182,8 @@ def test_a_short_ablation_runs_through_and_goes_on(tmp_path) -> None:
     assert (tmp_path / "bundle" / "text-teacher" / "transformer").is_dir()
     for name in shipped:
         card = (tmp_path / "bundle" / name / "README.md").read_text()
-        assert "runs/ablation" in card
-        assert str(tmp_path) not in card
+        assert "python -m joystreamer.training" in card
+        assert tmp_path.name not in card
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "rows").iterdir()}
     assert len(kept) == 2 + 5 + 5 * 3
     again = CliRunner().invoke(main, arguments, catch_exceptions=False)

@@ -1,6 +1,5 @@
 """What the bundled checkpoints show: the paper's claim, in seconds, before any student is sampled."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -70,4 +69,5 @@ def test_they_are_small_and_say_how_they_were_made() -> None:
             assert line in card, (name, line)
     for name in DEMO_SYSTEMS:
         assert read_settings(BUNDLED / name).base == BASE
-    assert not any(Path(path).is_symlink() for path in BUNDLED.rglob("*"))
+    assert not any(path.is_symlink() for path in BUNDLED.rglob("*"))
+    assert not any(b'"_name_or_path"' in path.read_bytes() for path in BUNDLED.rglob("*.json"))
