@@ -34,7 +34,7 @@ def teachers() -> SimpleNamespace:
 @pytest.fixture(scope="module")
 def exam(tmp_path_factory: pytest.TempPathFactory) -> Exam:
     folder = tmp_path_factory.mktemp("exam")
-    return encode_exam(folder, 8, BUNDLED / BASE, BUNDLED / TEXT_TEACHER)
+    return encode_exam(folder, 6, BUNDLED / BASE, BUNDLED / TEXT_TEACHER)
 
 
 def test_the_combined_field_of_the_teachers_already_separates_the_equations(
@@ -46,7 +46,7 @@ def test_the_combined_field_of_the_teachers_already_separates_the_equations(
         arm = Arm(name=equation, equation=equation, text_scale=3, audio_scale=2)
         field = guided_field(teachers.audio, teachers.text, negative, guidance_of(arm))
         with torch.inference_mode():
-            answers = answer_by_steps(field, exam, steps=8)
+            answers = answer_by_steps(field, exam, steps=6)
             found[equation] = summarise(grade(teachers.vae, exam, answers))
     vanilla, twin = found["vanilla"], found["twin"]
     assert twin["response"] >= vanilla["response"] + 0.3
