@@ -175,7 +175,7 @@ def test_mistakes_are_told_with_the_way_out(tmp_path):
     assert "write section.field=value" in refused(
         train, "--preset", "tiny-codec", *out, "--set", "loop.updates"
     )
-    assert "a value like 500 is needed" in refused(
+    assert "a value like 400 is needed" in refused(
         train, "--preset", "tiny-stage-1", *out, "--set", "loop.updates=many"
     )
     assert "this preset has no section 'codec'" in refused(
