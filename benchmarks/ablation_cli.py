@@ -31,11 +31,12 @@ def ablation(
     from benchmarks.puppet.ablation_report import write_page
     from benchmarks.puppet.bundle import write_bundle
     from benchmarks.puppet.chain import Chain
+    from benchmarks.puppet.exam import STEPS
 
     chain = short_chain(folder) if short else Chain(folder=folder)
     plan = Plan(
         chain=chain, seeds=tuple(range(seeds)), cycles=cycles, questions=questions,
-        steps=2 if short else 16, gate=not short,
+        steps=2 if short else STEPS, gate=not short,
     )  # fmt: skip
     found = run_ablation(plan, lambda words: click.echo(words, err=True))
     ceiling = json.loads((folder / CEILING).read_text())

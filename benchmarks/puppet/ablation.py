@@ -16,9 +16,19 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from benchmarks.puppet.chain import TEACHERS, Arm, Chain, StageFailed, arms
+from benchmarks.puppet.chain import (
+    AUDIO_TEACHER,
+    DECODER,
+    TEACHERS,
+    TEXT_TEACHER,
+    Arm,
+    Chain,
+    StageFailed,
+    arms,
+)
 from benchmarks.puppet.codec_gate import measure_ceiling
 from benchmarks.puppet.exam import (
+    STEPS,
     Exam,
     Field,
     answer_by_steps,
@@ -49,7 +59,6 @@ PROBE_LEVELS: Final = (980.0, 950.0, 900.0, 850.0, 800.0, 750.0, 700.0, 600.0, 5
 """Noise levels of the one-step probe."""
 TEXT_TEACHER_SCALE: Final = 2.0
 """Guidance of the text teacher's own row."""
-TEXT_TEACHER: Final = "text-teacher"
 ROWS: Final = "rows"
 CEILING: Final = "ceiling.json"
 PROBE: Final = "probe.json"
@@ -73,7 +82,7 @@ class Plan:
     seeds: tuple[int, ...] = (0, 1, 2)
     cycles: int = 0
     questions: int = 64
-    steps: int = 16
+    steps: int = STEPS
     gate: bool = True
 
     @property
@@ -141,7 +150,7 @@ def run_ablation(plan: Plan, say: Callable[[str], None]) -> Findings:
     for stage in TEACHERS:
         say(f"stage {stage.name}")
         chain.run(stage)
-        if stage.name == "decoder":
+        if stage.name == DECODER:
             _first_gate(plan, say)
     exam = prepare_exam(plan)
     with torch.inference_mode():
@@ -163,7 +172,7 @@ def run_ablation(plan: Plan, say: Callable[[str], None]) -> Findings:
 def _first_gate(plan: Plan, say: Callable[[str], None]) -> None:
     path = plan.folder / CEILING
     if not path.is_file():
-        vae = open_result(plan.chain, "decoder").vae
+        vae = open_result(plan.chain, DECODER).vae
         ceiling = measure_ceiling(vae)
         say(f"decoded truth: {ceiling.as_json()}")
         if plan.gate:
@@ -187,7 +196,7 @@ def open_result(chain: Chain, stage: str) -> Any:
 def prepare_exam(plan: Plan) -> Exam:
     """Write the exam and encode it with the audio teacher's encoders."""
     chain = plan.chain
-    teachers = chain.result("audio-teacher"), chain.result(TEXT_TEACHER)
+    teachers = chain.result(AUDIO_TEACHER), chain.result(TEXT_TEACHER)
     return encode_exam(plan.folder / EXAM, plan.questions, *teachers)
 
 
@@ -287,13 +296,13 @@ def _teacher_tasks(plan: Plan, threshold: float) -> Iterator[_Task]:
         answer=by_steps(lambda network, away: text_field(network, away, TEXT_TEACHER_SCALE)),
     )  # fmt: skip
     yield _Task(
-        name="audio-teacher", sampling=many, seed=None, stage="audio-teacher",
+        name=AUDIO_TEACHER, sampling=many, seed=None, stage=AUDIO_TEACHER,
         answer=by_steps(lambda network, _: avatar_field(network)),
     )  # fmt: skip
     teacher = open_result(plan.chain, TEXT_TEACHER).transformer
     for arm in arms(threshold):
         yield _Task(
-            name=f"field-{arm.name}", sampling=many, seed=None, stage="audio-teacher",
+            name=f"field-{arm.name}", sampling=many, seed=None, stage=AUDIO_TEACHER,
             answer=by_steps(
                 lambda network, away, arm=arm: guided_field(  # type: ignore[misc]
                     network, teacher, away, guidance_of(arm)

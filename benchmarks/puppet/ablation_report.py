@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from benchmarks.puppet.ablation import Row
+from benchmarks.puppet.chain import AUDIO_TEACHER
 from eval.statistics.bootstrap import mean_intervals
 from eval.store.files import write_text, written_atomically
 
@@ -64,7 +65,7 @@ class Claim:
 def judge_claims(rows: Sequence[Row]) -> list[Claim]:
     """Judge the ablation's claims, each in every seed."""
     by_name = {(row.name, row.seed): row.figures for row in rows}
-    teacher = by_name.get(("audio-teacher", None))
+    teacher = by_name.get((AUDIO_TEACHER, None))
 
     def seeds(*names: str) -> list[int]:
         found = [{seed for name, seed in by_name if name == wanted} for wanted in names]

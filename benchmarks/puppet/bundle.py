@@ -12,19 +12,18 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.checkpoints import ADAPTER_FILE, BUNDLED, SETTINGS_FILE
-from benchmarks.puppet.chain import Chain
-from benchmarks.puppet.truth import SIDE
+from benchmarks.puppet.casting import SIDE
+from benchmarks.puppet.chain import AUDIO_TEACHER, DECODER, TEXT_TEACHER, Chain
+from benchmarks.puppet.exam import STEPS
 from eval.store.files import write_text
 from joystreamer.errors import InputError
 from joystreamer.training.presets import TINY_TAU_SHIFT
 
 BASE: Final = "base"
 """The audio teacher, whose pipeline every student changes."""
-TEXT_TEACHER: Final = "text-teacher"
 CARD: Final = "README.md"
 FAMILY: Final = "puppet"
 OPTIONS: Final = {"area": SIDE * SIDE, "negative_prompt": ""}
-MANY_STEPS: Final = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,21 +68,21 @@ def write_bundle(
     Raises:
         InputError: A stage is not finished.
     """
-    stages = ["decoder", "audio-teacher", TEXT_TEACHER, *(each.stage for each in students.values())]
+    stages = [DECODER, AUDIO_TEACHER, TEXT_TEACHER, *(each.stage for each in students.values())]
     missing = [name for name in stages if not chain.finished(name)]
     if missing:
         raise InputError(
             f"{', '.join(missing)} are not finished in {chain.folder}; train them first"
         )
     base = _fresh(target / BASE)
-    shutil.copytree(chain.result("audio-teacher"), base, dirs_exist_ok=True)
+    shutil.copytree(chain.result(AUDIO_TEACHER), base, dirs_exist_ok=True)
     shutil.rmtree(base / "vae")
-    shutil.copytree(chain.result("decoder") / "vae", base / "vae")
-    write_text(base / "vae" / CARD, _card(chain, "decoder"))
-    write_text(base / CARD, _card(chain, "audio-teacher"))
+    shutil.copytree(chain.result(DECODER) / "vae", base / "vae")
+    write_text(base / "vae" / CARD, _card(chain, DECODER))
+    write_text(base / CARD, _card(chain, AUDIO_TEACHER))
     _forget_places(base)
     _settle(
-        base, preset="paper", family=FAMILY, options={**OPTIONS, "steps": MANY_STEPS, "text_scale": 1.0, "audio_scale": 1.0},
+        base, preset="paper", family=FAMILY, options={**OPTIONS, "steps": STEPS, "text_scale": 1.0, "audio_scale": 1.0},
         notes="The audio teacher, by many guided steps.",
     )  # fmt: skip
     teacher = _fresh(target / TEXT_TEACHER)

@@ -17,6 +17,9 @@ from benchmarks.puppet.footage import Kind, write_footage
 from joystreamer.errors import JoyStreamerError
 
 MODEL_FILE: Final = "model_index.json"
+DECODER: Final = "decoder"
+TEXT_TEACHER: Final = "text-teacher"
+AUDIO_TEACHER: Final = "audio-teacher"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,13 +68,11 @@ class Stage:
 
 TEACHERS: Final = (
     Stage(name="codec", preset="tiny-codec", footage="codec"),
-    Stage(name="decoder", preset="tiny-decoder", footage="codec", start="codec"),
-    Stage(name="foundation", preset="tiny-foundation", footage="foundation", start="decoder"),
-    Stage(
-        name="text-teacher", preset="tiny-text-teacher", footage="foundation", start="foundation"
-    ),
+    Stage(name=DECODER, preset="tiny-decoder", footage="codec", start="codec"),
+    Stage(name="foundation", preset="tiny-foundation", footage="foundation", start=DECODER),
+    Stage(name=TEXT_TEACHER, preset="tiny-text-teacher", footage="foundation", start="foundation"),
     Stage(name="stage-1", preset="tiny-stage-1", footage="avatar", start="foundation"),
-    Stage(name="audio-teacher", preset="tiny-stage-2", footage="avatar", start="stage-1"),
+    Stage(name=AUDIO_TEACHER, preset="tiny-stage-2", footage="avatar", start="stage-1"),
 )
 """What every student needs, in order."""
 
@@ -110,8 +111,8 @@ class Arm:
             name=f"{self.name}-seed-{seed}",
             preset="tiny-distill",
             footage="avatar",
-            start="audio-teacher",
-            text_teacher="text-teacher" if self.equation == "twin" else "",
+            start=AUDIO_TEACHER,
+            text_teacher=TEXT_TEACHER if self.equation == "twin" else "",
             settings=tuple(settings),
             scales=(
                 "--text-scale",

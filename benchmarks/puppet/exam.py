@@ -43,6 +43,8 @@ HELD_OUT: Final = 0.5
 STAND: Final = 0.25
 """Share of questions that ask for nothing but talking."""
 BATCH: Final = 8
+STEPS: Final = 16
+"""Of many-step sampling."""
 LAYOUT: Final = SegmentLayout()
 
 Field = Callable[[Tensor, Tensor, Batch], Tensor]
@@ -150,7 +152,7 @@ def _question(record: ClipRecord, facts: Mapping[str, Any]) -> Question:
 
 @torch.no_grad()
 def answer_by_steps(
-    field: Field, exam: Exam, *, steps: int = 16, shift: float = 3.0, seed: int = 0
+    field: Field, exam: Exam, *, steps: int = STEPS, shift: float = 3.0, seed: int = 0
 ) -> Tensor:
     """Integrate a velocity field from noise for every question: latents (N, 16, 19, H, W)."""
     answers = []

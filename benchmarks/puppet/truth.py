@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.puppet.casting import SIDE
 from benchmarks.puppet.look import Identity
 from benchmarks.puppet.program import Program
 from benchmarks.puppet.render import Actor, Scene, stream
@@ -28,7 +29,6 @@ from joystreamer.provenance import write_json
 
 TRUTH: Final = "truth"
 """Name of the system."""
-SIDE: Final = 64
 
 
 def scene_of(case: Case) -> tuple[Scene, NDArray[np.float32]]:

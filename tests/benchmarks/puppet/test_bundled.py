@@ -7,8 +7,8 @@ import torch
 
 from benchmarks.checkpoints import BUNDLED, bundled_checkpoints, read_settings
 from benchmarks.puppet.ablation import encode_exam, guidance_of
-from benchmarks.puppet.bundle import BASE, TEXT_TEACHER
-from benchmarks.puppet.chain import Arm
+from benchmarks.puppet.bundle import BASE
+from benchmarks.puppet.chain import TEXT_TEACHER, Arm
 from benchmarks.puppet.demo import DEMO_SYSTEMS
 from benchmarks.puppet.exam import Exam, answer_by_steps, grade, summarise
 from benchmarks.puppet.fields import guided_field
