@@ -223,15 +223,17 @@ def beside_published(scores: pd.DataFrame, published: pd.DataFrame) -> pd.DataFr
     """Lay our scores beside the published ones, clip by clip.
 
     Args:
-        scores: A score table with the columns case, metric, variant, value.
+        scores: A score table with the columns case, metric, variant, value, reason.
         published: From `published_sync`.
 
     Returns:
-        Columns case, metric, variant, ours, published; ours is nan where it could not be measured.
+        Columns case, metric, variant, ours, reason, published; ours is nan where it could not be
+        measured, and reason says why.
     """
     long = published.melt(id_vars="case", var_name="metric", value_name="published")
     ours = scores.loc[
-        scores["metric"].isin(long["metric"].unique()), ["case", "metric", "variant", "value"]
+        scores["metric"].isin(long["metric"].unique()),
+        ["case", "metric", "variant", "value", "reason"],
     ]
     return ours.merge(long, on=["case", "metric"]).rename(columns={"value": "ours"})
 

@@ -76,10 +76,13 @@ def _show(title: str, frame: "object") -> None:
     import pandas as pd
     from rich.table import Table
 
+    def shown(cell: object) -> str:
+        return f"{cell:.3f}" if isinstance(cell, float) else str(cell)
+
     data = cast(pd.DataFrame, frame)
     table = Table(title=title)
     for column in data.columns:
         table.add_column(str(column), overflow="fold")
     for row in data.itertuples(index=False):
-        table.add_row(*(f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row))
+        table.add_row(*("-" if pd.isna(cell) else shown(cell) for cell in row))
     standard_output().print(table)

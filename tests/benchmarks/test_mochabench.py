@@ -120,7 +120,13 @@ def test_clips_are_laid_beside_the_published_numbers(tmp_path: Path) -> None:
     assert published["sync.distance"].isna().tolist() == [False, True, False]
     scores = pd.DataFrame(
         [
-            {"case": f"1p.{name}", "metric": metric, "variant": "mocha", "value": value}
+            {
+                "case": f"1p.{name}",
+                "metric": metric,
+                "variant": "mocha",
+                "value": value,
+                "reason": "no_face" if value is None else None,
+            }
             for name, values in (
                 ("1_man", (5.5, 8.0)),
                 ("2_sea", (1.0, 2.0)),
@@ -130,6 +136,8 @@ def test_clips_are_laid_beside_the_published_numbers(tmp_path: Path) -> None:
         ]
     )
     pairs = beside_published(scores, published)
+    missing = pairs[pairs["ours"].isna()]
+    assert missing[["case", "reason"]].to_numpy().tolist() == [["1p.3_cat", "no_face"]]
     found = agreement(pairs).set_index("metric").to_dict("index")
     confidence, distance = found["sync.confidence"], found["sync.distance"]
     assert (confidence["clips"], confidence["both"]) == (3, 2)
