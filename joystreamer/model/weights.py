@@ -300,15 +300,15 @@ def wan_to_joystreamer(
     has_additions = check_shapes(shapes, model)
     loaded = {}
     for count, (name, tensor) in enumerate(read_tensors(tensors, device), start=1):
+        if not tensor.is_floating_point():
+            raise InputError(
+                f"weight {brief(name)} of {path} holds {str(tensor.dtype).removeprefix('torch.')}, "
+                "and weights are floating-point numbers; download them again"
+            )
         loaded[name] = tensor.to(_dtype_for(name, tensor, dtype))
         if progress is not None:
             progress(count, len(tensors))
-    try:
-        model.load_state_dict(loaded, strict=False, assign=True)
-    except RuntimeError as error:
-        raise InputError(
-            f"the weights of {path} cannot be put into the model ({str(error)[:160]}); download them again"
-        ) from error
+    model.load_state_dict(loaded, strict=False, assign=True)
     if not has_additions:
         initialise_additions(model, device)
         for name, parameter in model.named_parameters():

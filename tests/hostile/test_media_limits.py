@@ -1,6 +1,7 @@
 """One small case for every flaw of the decoders' callers that the attack found."""
 
 import struct
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 
 from joystreamer.errors import InputError
 from joystreamer.media import DecodeError, audio, probe, read_audio, read_image, video
+from joystreamer.media.proxy import write_proxy
 from tests.hostile.given_media import write_small_clip
 from tests.hostile.media_targets import png_that_claims, wav
+from tests.joystreamer.media_samples import encode
 
 
 @pytest.mark.parametrize("channels", [7, 8, 9, 64])
@@ -101,3 +104,16 @@ def test_damage_below_pillow_is_one_sentence(tmp_path: Path) -> None:
         (tmp_path / "t.tif").write_bytes(b"II*\0" + struct.pack("<IH", 8, 200) + entry * 3)
         with pytest.raises(InputError, match=r"copy or save it again|not a picture"):
             read_image(tmp_path / "t.tif")
+
+
+@pytest.mark.parametrize(("wide", "high"), [(1, 60_000), (60_000, 1)])
+def test_a_damaged_pixel_aspect_makes_no_proxy(tmp_path: Path, wide: int, high: int) -> None:
+    clip = encode(tmp_path / "a.mp4", [np.zeros((64, 64, 3), np.uint8)] * 3, aspect=Fraction(4, 3))
+    whole = clip.read_bytes()
+    place = whole.index(b"pasp") + 4
+    clip.write_bytes(whole[:place] + struct.pack(">II", wide, high) + whole[place + 8 :])
+    with pytest.raises(
+        InputError, match=r"which cannot be encoded: its pixel aspect .* is damaged"
+    ):
+        write_proxy(clip, tmp_path / "proxy.mp4")
+    assert not (tmp_path / "proxy.mp4").exists()

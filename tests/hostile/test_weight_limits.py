@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from eval.backends.syncnet import load_state
 from joystreamer.errors import InputError
 from joystreamer.model.checkpoint_files import find_weight_files
 from joystreamer.model.lora import read_lora
@@ -81,3 +82,25 @@ def test_an_index_names_files_beside_it(tmp_path: Path, name: object) -> None:
     with pytest.raises((InputError, FileNotFoundError)) as caught:
         find_weight_files(tmp_path)
     assert len(str(caught.value)) < 800
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.int8, torch.int64, torch.complex64])
+def test_weights_are_floating_point_numbers(tmp_path: Path, dtype: torch.dtype) -> None:
+    model = tiny_transformer()
+    name = "blocks.0.attn2.to_out.0.weight"
+    state = model.state_dict()
+    save_file(
+        {**state, name: torch.zeros(state[name].shape, dtype=dtype)}, tmp_path / "model.safetensors"
+    )
+    (tmp_path / "config.json").write_text(json.dumps(dict(model.config), default=str))
+    kind = str(dtype).removeprefix("torch.")
+    with pytest.raises(InputError, match=rf"'{name}' of .* holds {kind}, and weights are floating"):
+        wan_to_joystreamer(tmp_path)
+
+
+@pytest.mark.parametrize("pickle", [b"\x80\x02a.", b"\x80\x02(t.", b"\x80\x02s.", b"\x80\x02", b""])
+def test_a_damaged_pickle_is_no_state_dict(tmp_path: Path, pickle: bytes) -> None:
+    """Some take from an empty stack, which torch lets through as an IndexError."""
+    (tmp_path / "w.model").write_bytes(pickle)
+    with pytest.raises(InputError, match="is not a state dict of SyncNet"):
+        load_state(torch.nn.Linear(2, 2), tmp_path / "w.model", "SyncNet")
