@@ -205,7 +205,8 @@ def describe(matched: Matched) -> Sequence[str]:
             f"left over, no such case: {_listed([path.name for path in matched.left_over])}"
         )
     if matched.ignored:
-        lines.append(f"ignored, no video files: {_listed([path.name for path in matched.ignored])}")
+        names = list(dict.fromkeys(path.name for path in matched.ignored))
+        lines.append(f"ignored, no video files: {_listed(names)}")
     return [*lines, *matched.problems]
 
 

@@ -275,7 +275,7 @@ def _number(value: Any, where: str) -> float:
 
 def _file(folder: Path, name: Any, where: str) -> Path:
     if not isinstance(name, str):
-        raise InputError(f"{where} names a file by {name!r}; write its path as text")
+        raise InputError(f"{where} names a file by {brief(name)}; write its path as text")
     path = folder / name
     if not is_there(path):
         raise InputError(

@@ -9,6 +9,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from joystreamer.errors import InputError
+
 FragmentRule = Literal["spread", "hold", "replan"]
 
 FRAGMENT_SECONDS = 3.24
@@ -40,12 +42,12 @@ class SegmentLayout:
     def __post_init__(self) -> None:
         """Check that the lengths fall on whole latents."""
         if self.motion_frames % self.stride != 1:
-            raise ValueError(
+            raise InputError(
                 f"motion_frames is {self.motion_frames}; a codec of stride {self.stride} needs "
                 "one frame more than a multiple of it"
             )
         if self.video_frames % self.stride or self.video_frames < 2 * self.stride:
-            raise ValueError(
+            raise InputError(
                 f"video_frames is {self.video_frames}; it must be at least two latents of "
                 f"{self.stride} frames"
             )

@@ -45,6 +45,9 @@ LEGEND: Final = (
 
 NOTHING: Final = "–"
 
+ROUNDING: Final = 1e-12
+"""Size below which a number is what rounding left of zero, and prints as one."""
+
 
 def decimals(value: float) -> int:
     """Return digits after the point that suit a number's size."""
@@ -65,6 +68,7 @@ def number(value: float | None, like: float | None = None) -> str:
     """
     if value is None:
         return NOTHING
+    value = 0.0 if abs(value) < ROUNDING else value
     guide = value if like is None else like
     largest = max(abs(value), abs(guide))
     extreme = largest >= 1e6 or 0 < largest < 1e-3
@@ -75,7 +79,7 @@ def number(value: float | None, like: float | None = None) -> str:
 def signed(value: float | None, like: float | None = None) -> str:
     """Return a difference with its sign."""
     text = number(value, like)
-    return f"+{text}" if value is not None and value > 0 else text
+    return f"+{text}" if value is not None and value >= ROUNDING else text
 
 
 def bounds(interval: Interval, like: float | None = None, *, with_sign: bool = False) -> str:

@@ -228,7 +228,14 @@ def _continuous(
         if placer is None:
             placer = _Placer(frame.sample_rate, zero)
         stamp = None if frame.pts is None else Fraction(frame.pts * source.time_base)
-        samples = normaliser.convert(frame)
+        try:
+            samples = normaliser.convert(frame)
+        except av.error.FFmpegError as refusal:
+            raise DecodeError(
+                f"the sound of '{path}' says at {end_s:.2f} s that it has {frame.layout.nb_channels} channels at "
+                f"{frame.sample_rate} Hz, which cannot be converted ({refusal.strerror}); export it again.",
+                time_s=end_s,
+            ) from refusal
         if matrix is None or matrix.shape[1] != samples.shape[0]:
             names = tuple(channel.name for channel in normaliser.layout.channels)
             matrix = mixing_matrix(names, form)

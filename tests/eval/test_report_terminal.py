@@ -147,6 +147,8 @@ def test_colour_is_never_the_only_sign():
         (-1234.56, "−1235"),
         (1.5e7, "1.50e+07"),
         (1e300, "1.00e+300"),
+        (7.96e-17, "0"),
+        (-7.96e-17, "0"),
         (None, "–"),
     ],
 )
@@ -159,6 +161,7 @@ def test_interval_ends_show_the_digits_of_their_mean():
     assert bounds(Interval(low=-0.001, high=0.2), 0.1, with_sign=True) == "[−0.001, +0.200]"
     assert number(-0.001, 5.0) == "0.00"
     assert (signed(2.0), signed(-2.0), signed(0.0)) == ("+2.00", "−2.00", "0")
+    assert (signed(7.96e-17), signed(-7.96e-17)) == ("0", "0")
 
 
 def test_shares_are_whole_only_when_they_are():

@@ -4,6 +4,7 @@ import struct
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -117,3 +118,17 @@ def test_a_damaged_pixel_aspect_makes_no_proxy(tmp_path: Path, wide: int, high: 
     ):
         write_proxy(clip, tmp_path / "proxy.mp4")
     assert not (tmp_path / "proxy.mp4").exists()
+
+
+def test_sound_that_changes_to_a_form_nobody_can_convert_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A damaged AAC packet may claim dozens of channels in the middle of a stereo sound."""
+    frames = [
+        av.AudioFrame(format="fltp", layout=layout, samples=64) for layout in ("stereo", "38C")
+    ]
+    for frame in frames:
+        frame.sample_rate = 44_100
+    monkeypatch.setattr(audio, "_decode", lambda *_: ((frame, None) for frame in frames))
+    with pytest.raises(DecodeError, match=r"38 channels at 44100 Hz, which cannot be converted"):
+        read_audio(write_small_clip(tmp_path / "a.mp4"))

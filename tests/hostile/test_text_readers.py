@@ -260,3 +260,17 @@ def test_impossible_paths_on_a_command_line_are_one_line(tmp_path: Path) -> None
 def test_json_for_scripts_spells_bytes_that_are_no_text(capsys: pytest.CaptureFixture[str]) -> None:
     print_json({"file": Path("a\udcff")})
     assert json.loads(capsys.readouterr().out) == {"file": "a\udcff"}
+
+
+def test_a_layout_that_no_codec_has_is_refused() -> None:
+    with pytest.raises(InputError, match="motion_frames is 622; a codec of stride 4 needs"):
+        change(training_preset("tiny-stage-2"), ["cache.layout.motion_frames=622"])
+
+
+def test_a_file_named_by_something_else_is_repeated_in_brief(tmp_path: Path) -> None:
+    (tmp_path / "i.png").touch()
+    with pytest.raises(InputError, match=r"names a file by .*; write its path as text") as caught:
+        parse_job(
+            {"image": "i.png", "prompt": "p", "out": "o.mp4", "audio": {"a": "x" * 5000}}, tmp_path
+        )
+    assert len(str(caught.value)) < 200
