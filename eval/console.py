@@ -36,7 +36,7 @@ class FriendlyGroup(click.Group):
             return super().main(*args, **kwargs)
         except JoyStreamerError as error:
             _tell(error)
-        except OSError as error:
+        except (OSError, UnicodeEncodeError) as error:
             sentence = about_path(error)
             if sentence is None:
                 raise

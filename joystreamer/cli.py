@@ -66,7 +66,7 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except JoyStreamerError as error:
             raise UserError(str(error)) from error
-        except OSError as error:
+        except (OSError, UnicodeEncodeError) as error:
             sentence = about_path(error)
             if sentence is None:
                 raise

@@ -46,8 +46,15 @@ def brief(value: object) -> str:
     return text if len(text) <= BRIEF else f"{text[: BRIEF - 1]}…"
 
 
-def about_path(error: OSError) -> InputError | None:
+def about_path(error: OSError | UnicodeEncodeError) -> InputError | None:
     """The sentence for a path that no file can have, None for every other failure of the system."""
+    if isinstance(error, UnicodeEncodeError):
+        half_a_pair = "\ud800" <= error.object[error.start] <= "\udfff"
+        return (
+            InputError(f"{brief(error.object)} is no text that a file's name can be; check it")
+            if half_a_pair
+            else None
+        )
     if error.errno == errno.ENAMETOOLONG:
         name = str(error.filename)
         return InputError(

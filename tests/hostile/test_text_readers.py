@@ -29,6 +29,12 @@ from joystreamer.training.presets import training_preset
 DIGITS = "9" * 5000
 
 
+def refused_encoding(text: str, encoding: str) -> UnicodeEncodeError:
+    with pytest.raises(UnicodeEncodeError) as caught:
+        text.encode(encoding)
+    return caught.value
+
+
 def number_problem(value: Any) -> list[str]:
     problems: list[str] = []
     Fields("x", {"n": value}, problems).number("n")
@@ -254,6 +260,12 @@ def test_impossible_paths_on_a_command_line_are_one_line(tmp_path: Path) -> None
         CliRunner().invoke(main, ["look", str(tmp_path / "absent")]).exception, FileNotFoundError
     )
     assert about_path(FileNotFoundError()) is None
+    assert "no text that a file's name can be" in str(
+        about_path(refused_encoding("a\ud800", "utf-8"))
+    )
+    assert (
+        about_path(refused_encoding("↑", "ascii")) is None
+    )  # a defect of ours, with its traceback
     assert printable("a\tb\ud800") == "a\\tb\\ud800"
 
 
