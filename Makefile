@@ -11,7 +11,7 @@ SERVE ?= 1
 DOCS ?= build/api
 export JOYSTREAMER_WEIGHTS
 
-.PHONY: help setup system check lint types imports audit test test-long explore demo score docs lock
+.PHONY: help setup system check lint types imports audit test test-long coverage explore demo score docs lock
 
 help:  ## list what make can do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -48,6 +48,10 @@ test: setup system  ## the whole test suite, minutes on two cores
 
 test-long: setup system  ## the same with the heavier forms
 	$(BIN)/python -m pytest -m "not gpu"
+
+coverage: setup system  ## the test suite, and which lines it runs: build/coverage/index.html
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not gpu" -n 2 --dist loadgroup \
+		--cov --cov-report=term:skip-covered --cov-report=html:build/coverage
 
 explore: setup  ## look for counterexamples that the test command has not tried
 	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -m "not slow and not gpu and not browser" -k "$(or $(ONLY),test)"
