@@ -125,7 +125,8 @@ def test_sound_that_changes_to_a_form_nobody_can_convert_is_refused(
 ) -> None:
     """A damaged AAC packet may claim dozens of channels in the middle of a stereo sound."""
     frames = [
-        av.AudioFrame(format="fltp", layout=layout, samples=64) for layout in ("stereo", "38C")
+        av.AudioFrame.from_ndarray(np.zeros((2, 64), np.float32), "fltp", "stereo"),
+        av.AudioFrame(format="fltp", layout="38C", samples=64),
     ]
     for frame in frames:
         frame.sample_rate = 44_100
