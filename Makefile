@@ -9,6 +9,7 @@ WORKSPACE ?= workspaces/$(notdir $(patsubst %/,%,$(CLIPS)))
 PROCESSES ?= 1
 SERVE ?= 1
 DOCS ?= build/api
+TESTS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not gpu" -n 2 --dist loadgroup
 export JOYSTREAMER_WEIGHTS
 
 .PHONY: help setup system check lint types imports audit test test-long coverage explore demo score docs lock
@@ -44,14 +45,13 @@ audit: setup  ## known vulnerabilities of the locked dependencies, or the words 
 	@$(BIN)/python .ci/audit.py
 
 test: setup system  ## the whole test suite, minutes on two cores
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not gpu" -n 2 --dist loadgroup
+	$(TESTS)
 
 test-long: setup system  ## the same with the heavier forms
 	$(BIN)/python -m pytest -m "not gpu"
 
 coverage: setup system  ## the test suite, and which lines it runs: build/coverage/index.html
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not gpu" -n 2 --dist loadgroup \
-		--cov --cov-report=term:skip-covered --cov-report=html:build/coverage
+	$(TESTS) --cov --cov-report=term:skip-covered --cov-report=html:build/coverage
 
 explore: setup  ## look for counterexamples that the test command has not tried
 	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -m "not slow and not gpu and not browser" -k "$(or $(ONLY),test)"

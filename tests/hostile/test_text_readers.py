@@ -263,9 +263,8 @@ def test_impossible_paths_on_a_command_line_are_one_line(tmp_path: Path) -> None
     assert "no text that a file's name can be" in str(
         about_path(refused_encoding("a\ud800", "utf-8"))
     )
-    assert (
-        about_path(refused_encoding("↑", "ascii")) is None
-    )  # a defect of ours, with its traceback
+    # A terminal that cannot show our own signs is a defect of ours, and keeps its traceback.
+    assert about_path(refused_encoding("↑", "ascii")) is None
     assert printable("a\tb\ud800") == "a\\tb\\ud800"
 
 
