@@ -181,7 +181,7 @@ PUPPET: Final[tuple[Measure, ...]] = (
     Measure(
         name="puppet",
         variant="oracle",
-        version=1,
+        version=2,
         metrics=METRICS,
         start=PuppetObserver,
         parameters={
@@ -190,7 +190,10 @@ PUPPET: Final[tuple[Measure, ...]] = (
             "strange": colours.STRANGE,
             "blushes": colours.BLUSHES,
             "head_margin": bodies.MARGIN,
-            "least_hand": readings.HAND_LEAST,
+            "soft": readings.SOFT,
+            "halo": readings.HALO,
+            "grain": readings.GRAIN,
+            "cut": readings.CUT,
             "nearest": readings.NEAREST,
             "half": obedience.HALF,
             "least_frames": obedience.LEAST_FRAMES,

@@ -5,7 +5,6 @@ together, so that an oracle never looks in a place where nothing is drawn.
 """
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Final
 
 import numpy as np
@@ -24,8 +23,14 @@ MOUTH: Final = (0.50, 0.095, 0.07)
 MOUTH_CLOSED: Final = 0.006
 """Half the height of a closed mouth."""
 TORSO: Final = (0.285, 0.125, 0.145)
-HAND_DOWN, HAND_UP = 0.20, 0.47
-"""Heights of a hand that hangs and of one that is raised."""
+RAISED: Final = (0.276, 0.47)
+"""Where a raised hand is: distance to the side, height."""
+SLEEVE: Final = ((0.16, 0.402), RAISED)
+"""Ends of what of a raised arm is seen beside the body."""
+ARM: Final = 0.03
+"""Half the width of an arm."""
+WINDOW: Final = (0.70, 0.10, 0.92, 0.34)
+"""Left, top, right and bottom of the window in the room; a raised hand may come before it."""
 HAND: Final = 0.048
 BALL: Final = (0.17, 0.17, 0.10)
 """x, y and radius; does not belong to a person."""
@@ -70,23 +75,6 @@ def measure_head() -> Head:
 def torso_area() -> float:
     """Return the area of a torso without arms, share of the picture."""
     return float(np.pi * TORSO[1] * TORSO[2])
-
-
-def visible_ball(zoom: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return how much of the picture a full ball covers when the camera has zoomed in, (T,)."""
-    levels, areas = _ball_areas()
-    return np.interp(zoom, levels, areas).astype(np.float32)
-
-
-@cache
-def _ball_areas() -> tuple[tuple[float, ...], tuple[float, ...]]:
-    axis = (np.arange(256) + 0.5) / 256
-    levels = tuple(float(level) for level in np.linspace(0.8, 1.6, 17))
-    areas = []
-    for level in levels:
-        x, y = ((place - 0.5) * level + 0.5 for place in BALL[:2])
-        areas.append(float((np.hypot(axis[None] - x, axis[:, None] - y) < BALL[2] * level).mean()))
-    return levels, tuple(areas)
 
 
 def _inside(

@@ -4,6 +4,7 @@ Frames come in pieces of any length, so that memory does not grow with a clip be
 frame. Everything is a sum or mean over soft regions: blur of a small codec hardly moves it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Final
 
@@ -14,16 +15,18 @@ from eval.puppet.bodies import HEAD, Body, axis, band, find_people
 from eval.puppet.case import Colour, PuppetCase
 from eval.puppet.colours import Shares, colour_shares
 from eval.puppet.proportions import (
+    ARM,
+    BALL,
     EYES,
     FACE,
     GROUND,
     HAND,
-    HAND_DOWN,
-    HAND_UP,
     MOUTH,
     MOUTH_CLOSED,
+    RAISED,
+    SLEEVE,
+    WINDOW,
     torso_area,
-    visible_ball,
 )
 from joystreamer.errors import InputError
 
@@ -31,12 +34,16 @@ Floats = NDArray[np.float32]
 
 SIDE: Final = 64
 """Pixels per side at which everything is measured."""
-HAND_LEAST: Final = 0.4
-"""Share of a hand that must be seen before its height counts fully."""
+HALO: Final = 2.5 / SIDE
+"""How far blur carries a part's colour beyond its edge, share of the side."""
+SOFT: Final = 3.0
+"""Pixels over which the edges of a raised arm are looked for."""
+GRAIN: Final = 15.0
+"""Grey levels of noise that a colour's filter reckons with; keeps it finite where colours are alike."""
+CUT: Final = 0.5
+"""Share of a disc that must lie in the picture before what is seen of it counts fully."""
 CHIN: Final = 0.42
 """Height below which a shirt may be seen beside the face."""
-CORNER: Final = 0.42
-"""Side of the upper left corner in which a ball can be."""
 NEAREST: Final = 0.5
 """Share of a part's area whose best pixels decide the identity error: edges are left out."""
 WORST: Final = 255.0
@@ -50,7 +57,7 @@ class Readings:
     Attributes:
         x: Middle of the first person in room coordinates, share of the width.
         height: Middle of the first person's head above the ground, shares of its own size.
-        arm: 0 hanging, 1 raised.
+        arm: Share of a glove seen where a raised hand is: 0 hanging, 1 raised.
         ball: Share of a full ball.
         zoom: Magnification, seen at the floor's edge.
         night: 0 day, 1 night.
@@ -154,7 +161,7 @@ def _read(pixels: Floats, joined: Floats, case: PuppetCase) -> Readings:
         x=(first.x - 0.5) / zoom + 0.5,
         height=(GROUND - room_y) / np.float32(who.scale),
         arm=_arm(shares, case, first, zoom),
-        ball=_ball(shares, zoom),
+        ball=_ball(shares, case, zoom),
         zoom=zoom,
         night=_along(shares.wall, np.asarray(case.wall), np.asarray(case.palette["night"])),
         blush=blush,
@@ -225,24 +232,85 @@ def _excess(colour: Colour) -> np.float32:
 
 
 def _arm(shares: Shares, case: PuppetCase, body: Body, zoom: Floats) -> Floats:
-    """Return how high the right hand is, by the height of glove-coloured pixels on that side."""
-    scale, places = np.float32(case.people[0].scale), axis(SIDE)
-    across = (places[None] - body.x[:, None]) / (scale * zoom)[:, None]
-    soft = np.float32(2 / SIDE)
-    beside = np.clip((across - 0.07) / soft, 0, 1) * np.clip((0.345 - across) / soft, 0, 1)
-    height = np.float32(HEAD.height) - (places[None] - body.y[:, None]) / (scale * zoom)[:, None]
-    rows = np.matmul(shares.of["glove"], beside[..., None])[..., 0]
-    rows = rows * np.clip((0.6 - height) / soft, 0, 1) * (height > 0.1)
-    raised = np.clip((height - HAND_DOWN) / (HAND_UP - HAND_DOWN), 0, 1.2)
-    hand = np.pi * np.square(HAND * scale * zoom * SIDE)
-    return (rows * raised).sum(axis=1) / np.maximum(rows.sum(axis=1), HAND_LEAST * hand)
+    """Return how much of a raised arm is seen: (T,), 0 hanging, 1 raised.
+
+    What is seen is projected on what a raised arm adds to the wall: sleeve and glove, softly, so that
+    a smudge counts as much as the sharp arm it came from.
+    """
+    person = case.people[0]
+    size, places = (np.float32(person.scale) * zoom)[:, None], axis(SIDE)
+    across = (places[None] - body.x[:, None]) / size
+    height = np.float32(HEAD.height) - (places[None] - body.y[:, None]) / size
+    edge = 1 / (size[..., None] * SIDE)
+    sleeve = _near_line(across, height, SLEEVE, ARM) / edge
+    glove = _near_line(across, height, (RAISED, RAISED), HAND) / edge
+    covered = np.clip(0.5 - sleeve / SOFT, 0, 1), np.clip(0.5 - glove / SOFT, 0, 1)
+    wall = shares.wall[..., None, None]
+    shirt, orange = (
+        np.asarray(colour, np.float32)[None, :, None, None] - wall
+        for colour in (person.shirt, case.palette["glove"])
+    )
+    added = shirt * (covered[0] * (1 - covered[1]))[:, None] + orange * covered[1][:, None]
+    left, top, right, bottom = (((np.float32(edge) - 0.5) * zoom + 0.5)[:, None] for edge in WINDOW)
+    pixel = np.float32(1 / SIDE)
+    beside = (places < left - pixel) | (places > right + pixel)
+    above = (places < top - pixel) | (places > bottom + pixel)
+    added *= (beside[:, None, :] | above[:, :, None])[:, None]
+    power = np.square(added).sum(axis=(1, 2, 3))
+    return ((shares.pixels - wall) * added).sum(axis=(1, 2, 3)) / np.maximum(power, 1)
 
 
-def _ball(shares: Shares, zoom: Floats) -> Floats:
+def _near_line(
+    x: Floats, y: Floats, ends: tuple[tuple[float, float], tuple[float, float]], half: float
+) -> Floats:
+    """Return how far pixels lie outside a line with round ends, `half` wide, (T, N, N)."""
+    (x0, y0), (x1, y1) = ends
+    dx, dy = np.float32(x1 - x0), np.float32(y1 - y0)
+    px, py = (x - np.float32(x0))[:, None, :], (y - np.float32(y0))[:, :, None]
+    along = np.clip((px * dx + py * dy) / max(dx * dx + dy * dy, 1e-8), 0, 1)
+    return np.hypot(px - along * dx, py - along * dy) - np.float32(half)
+
+
+def _ball(shares: Shares, case: PuppetCase, zoom: Floats) -> Floats:
     """Return how much of a full ball is seen in the upper left corner."""
-    corner = round(CORNER * SIDE)
-    seen = shares.of["ball"][:, :corner, :corner].sum(axis=(1, 2)) / SIDE**2
-    return seen / visible_ball(zoom)
+    x, y = ((np.float32(place) - 0.5) * zoom + 0.5 for place in BALL[:2])
+    person = case.people[0]
+    beside = (person.skin, person.hair, case.palette["red face"])
+    return _seen(shares, case.palette["ball"], beside, x, y, zoom * np.float32(BALL[2]))
+
+
+def _seen(
+    shares: Shares, colour: Colour, beside: Sequence[Colour], x: Floats, y: Floats, radius: Floats
+) -> Floats:
+    """Return how much of a disc of a colour is seen against the wall, 0 to 1, (T,).
+
+    A sum over the disc and what blur carries out of it, so that a smudge counts as much as the sharp
+    disc it came from. Each pixel counts by a matched filter: a pixel of the colour 1, the wall 0, and
+    the colours that may lie beside it nearly nothing.
+
+    Args:
+        shares: The frames.
+        colour: Of the disc.
+        beside: Colours that may be near and are not meant.
+        x: Middle as seen, share of the width.
+        y: Middle as seen, share of the height.
+        radius: As seen, share of the side.
+    """
+    wall = shares.wall
+    wanted = np.asarray(colour, np.float32) - wall  # (T, 3)
+    others = np.asarray(beside, np.float32)[None] - wall[:, None]  # (T, K, 3)
+    spread = np.matmul(others.transpose(0, 2, 1), others) + np.float32(GRAIN**2) * np.eye(3)
+    along = np.linalg.solve(spread, wanted[..., None])[..., 0].astype(np.float32)
+    along /= (along * wanted).sum(axis=1, keepdims=True)
+    flat = shares.pixels.reshape(len(wall), 3, -1)
+    share = np.matmul(along[:, None], flat)[:, 0] - (along * wall).sum(axis=1)[:, None]
+    places = axis(SIDE)
+    dx, dy = places[None] - x[:, None], places[None] - y[:, None]
+    away = np.sqrt(np.square(dx)[:, None, :] + np.square(dy)[:, :, None]).reshape(len(wall), -1)
+    near = np.clip((radius[:, None] + np.float32(HALO) - away) * SIDE + 0.5, 0, 1)
+    inside = np.clip((radius[:, None] - away) * SIDE + 0.5, 0, 1)
+    full = np.maximum(inside.sum(axis=1), CUT * np.pi * np.square(radius * SIDE))
+    return ((near * share).sum(axis=1) / full).astype(np.float32)
 
 
 def _blush(shares: Shares, case: PuppetCase, body: Body, zoom: Floats) -> Floats:

@@ -4,9 +4,13 @@ from itertools import islice
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
-from benchmarks.puppet.program import held_out_pairs, training_pairs
+from benchmarks.puppet.program import Program, held_out_pairs, training_pairs
+from eval.puppet.case import read_puppet_case
 from eval.puppet.judge import judge
+from eval.puppet.obedience import judge_programs
+from eval.puppet.readings import Reader
 from tests.eval.puppet import worlds
 
 
@@ -57,3 +61,37 @@ def test_a_small_codec_is_judged_right(tmp_path):
     assert column(found, "mouth_gain").mean() == pytest.approx(1, abs=0.1)
     assert set(column(found, "mouth_lag")) == {0}
     assert column(found, "response").mean() == pytest.approx(1, abs=0.1)
+
+
+def test_smudges_count_as_what_they_came_from():
+    # A tiny codec leaves hands and balls as smudges; small parts must not vanish for the judge alone.
+    def smudge(frames):
+        soft = gaussian_filter(frames.astype(np.float32), (0, 2.0, 2.0, 0))
+        return np.clip(np.rint(soft), 0, 255).astype(np.uint8)
+
+    shown = [case for case in cases() if case[1].arm == "raise" or case[1].object == "ball"]
+    for one, program, sound, given in shown[::2]:
+        clip = smudge(worlds.truth(one, program, sound, **given))
+        stretch = stretches(clip, one, program, given)
+        asked = {
+            slot: stretch.responses[slot] for slot in ("arm", "object") if program.active.get(slot)
+        }
+        assert min(asked.values()) > 0.6
+        still = smudge(worlds.truth(one, Program(), sound, **given))
+        for slot in asked:
+            assert stretches(still, one, program, given).responses[slot] < 0.2
+
+
+def test_a_window_behind_a_jumping_puppet_is_no_raised_arm():
+    # At night, or with a white shirt, the window looks like what a raised arm adds to the wall.
+    jump = Program(body="jump", background="night")
+    for one in worlds.identities()[:5]:
+        clip = worlds.truth(one, jump, worlds.voice())
+        assert stretches(clip, one, jump, {}).others["arm"] < 0.15
+
+
+def stretches(clip, one, program, given):
+    case = read_puppet_case(worlds.extra([one], [program], **given))
+    reader = Reader(case)
+    reader.see(clip)
+    return judge_programs(reader.readings(), case)[0]
