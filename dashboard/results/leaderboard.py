@@ -43,6 +43,11 @@ MANY: Final = 8
 
 FIRST_ROW: Final = "(first row)"
 
+# Set while the whole page is drawn, so that its first part does not ask for the rest.
+WHOLE: Final = "leaderboard_whole"
+SHOWN: Final = "leaderboard_shown"
+PICKED: Final = "leaderboard_picked"
+
 
 def show(workspace: Workspace) -> None:
     """Draw the page."""
@@ -52,6 +57,29 @@ def show(workspace: Workspace) -> None:
         without_scores(workspace, state)
         snapshot = pinned_snapshot(st.query_params.to_dict())
         scores_at(workspace, state, snapshot)
+    st.session_state[WHOLE] = True
+    _board(workspace, state, snapshot)
+    with told_in_words():
+        view: View = st.session_state[SHOWN]
+        board = board_of(workspace, state, view)
+    _refusals(board)
+    _published(board)
+    _detail(board, st.session_state[PICKED])
+    _missing(board)
+    _take_away(workspace, state, view, board, state.score if snapshot is None else snapshot)
+    _provenance(board)
+    if snapshot is None:
+        follow(workspace, state)
+
+
+@st.fragment
+def _board(workspace: Workspace, state: StoreState, snapshot: int | None) -> None:
+    """Draw the widgets and the table; what follows from them is drawn after it.
+
+    A part of its own, so that the table answers a widget before the browser has been busy with
+    everything below it.
+    """
+    with told_in_words():
         view, shown = _choose(workspace, state, snapshot)
         board = board_of(workspace, state, view)
     _pin_notice(board, snapshot)
@@ -64,14 +92,9 @@ def show(workspace: Workspace) -> None:
     with told_in_words():
         picked = draw_board(board, columns, shown, notes, "board")
     st.caption(f"{LEGEND} {holm_note(board)}.")
-    _refusals(board)
-    _published(board)
-    _detail(board, picked)
-    _missing(board)
-    _take_away(workspace, state, view, board, state.score if snapshot is None else snapshot)
-    _provenance(board)
-    if snapshot is None:
-        follow(workspace, state)
+    st.session_state[SHOWN], st.session_state[PICKED] = view, picked
+    if not st.session_state.pop(WHOLE, False):
+        st.rerun()
 
 
 def _choose(workspace: Workspace, state: StoreState, snapshot: int | None) -> tuple[View, Any]:
