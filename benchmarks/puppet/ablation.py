@@ -129,8 +129,7 @@ def short_chain(folder: Path) -> Chain:
     """Return a chain of two updates a stage on a handful of clips, which proves nothing."""
     return Chain(
         folder=folder,
-        clips={"codec": 4, "foundation": 4, "avatar": 4},
-        few=4,
+        clips={"codec": 4, "foundation": 4, "avatar": 4, "student": 4},
         short=("loop.updates=2", "loop.global_batch=2", "loop.micro_batch=2"),
     )
 

@@ -52,15 +52,6 @@ class Stage:
         return tuple(name for name in (self.start, self.text_teacher, self.student) if name)
 
     @property
-    def clips(self) -> str:
-        """Footage it sees: all of a set; students the first few.
-
-        A text teacher's conditions are two more encodings of every clip, most of the time that a cache
-        takes. The teacher itself needs many clips to obey what it has not seen.
-        """
-        return f"few-{self.footage}" if self.distils else self.footage
-
-    @property
     def distils(self) -> bool:
         """Whether it is a distillation."""
         return self.preset in ("tiny-distill", "tiny-vanilla")
@@ -110,7 +101,7 @@ class Arm:
         return Stage(
             name=f"{self.name}-seed-{seed}",
             preset="tiny-distill",
-            footage="avatar",
+            footage="student",
             start=AUDIO_TEACHER,
             text_teacher=TEXT_TEACHER if self.equation == "twin" else "",
             settings=tuple(settings),
@@ -141,16 +132,14 @@ class Chain:
     Attributes:
         folder: Where everything goes.
         clips: Clips of each set.
-        few: Clips that students see.
         short: Settings that every stage gets in the short form.
         settings: Settings of single stages, on top.
     """
 
     folder: Path
     clips: dict[Kind, int] = field(
-        default_factory=lambda: {"codec": 160, "foundation": 600, "avatar": 500}
+        default_factory=lambda: {"codec": 160, "foundation": 1600, "avatar": 500, "student": 200}
     )
-    few: int = 200
     short: tuple[str, ...] = ()
     settings: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -164,7 +153,11 @@ class Chain:
         return (final / MODEL_FILE).is_file() or (final / "transformer" / "config.json").is_file()
 
     def cache(self, stage: Stage) -> Path:
-        """Folder of a stage's encoded footage; students share theirs."""
+        """Folder of a stage's encoded footage; students share theirs.
+
+        A text teacher's conditions are two more encodings of every clip, most of the time that a cache
+        takes; students need few clips, since they learn from no pixel of them.
+        """
         return self.folder / ("cache-students" if stage.distils else f"cache-{stage.name}")
 
     def command(self, stage: Stage) -> list[str]:
@@ -176,7 +169,7 @@ class Chain:
         if stage.student:
             words += ["--continue-from", str(self.folder / stage.student)]
         words += [
-            "--manifest", str(self.folder / "footage" / stage.clips / "manifest.jsonl"),
+            "--manifest", str(self.folder / "footage" / stage.footage / "manifest.jsonl"),
             "--cache", str(self.cache(stage)), "--out", str(self.folder / stage.name),
         ]  # fmt: skip
         for setting in (*stage.settings, *self.short, *self.settings.get(stage.name, ())):
@@ -194,10 +187,9 @@ class Chain:
         missing = [name for name in stage.needs if not self.finished(name)]
         if missing:
             raise StageFailed(f"{stage.name} needs {', '.join(missing)} first")
-        footage = self.folder / "footage" / stage.clips
+        footage = self.folder / "footage" / stage.footage
         if not (footage / "manifest.jsonl").is_file():
-            count = self.few if stage.clips != stage.footage else self.clips[stage.footage]
-            write_footage(footage, stage.footage, count)
+            write_footage(footage, stage.footage, self.clips[stage.footage])
         words = self.command(stage)
         print(f"$ {shlex.join(words)}", flush=True)  # noqa: T201 - the record of what was run
         command = [sys.executable, "-m", "joystreamer.training", *words[1:]]

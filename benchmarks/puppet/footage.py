@@ -2,7 +2,9 @@
 
 Two sets, after the paper's account of where text control is lost. The foundation set moves in every way,
 its mouths unrelated to its sound. The avatar set talks in step with its sound and stands as good as still,
-whatever its captions ask for. A third set shows a codec both: motion, and mouths that never rest.
+whatever its captions ask for. A third set shows a codec both: motion, and mouths that never rest. A
+fourth asks a student for motion: nothing moves in it, for distillation learns from what teachers say of the
+student's own clips and takes from footage only references, sound, history and captions.
 """
 
 import json
@@ -23,7 +25,7 @@ from eval.puppet.mouth import SAMPLE_RATE, mouth_opening
 from eval.store.files import write_text
 from joystreamer.media.writing import write_clip
 
-Kind = Literal["codec", "foundation", "avatar"]
+Kind = Literal["codec", "foundation", "avatar", "student"]
 KINDS: Final = get_args(Kind)
 Progress = Callable[[int, int], None]
 
@@ -86,6 +88,8 @@ def make_footage(kind: Kind, index: int, seed: int = 0) -> Footage:
             amplitude = float(draw.uniform(0, TREMOR)) if chance < OBEYING + MISLED else 0.0
         if amplitude == 0.0:
             asked = Program()
+    if kind == "student":
+        amplitude = 0.0
     sound = _sound(draw)
     opening = mouth_opening(sound, WINDOW)
     if kind == "foundation":

@@ -168,6 +168,16 @@ def test_avatar_set_misleads_and_hardly_moves() -> None:
             assert np.array_equal(actor.mouth, mouth_opening(one.sound, WINDOW))
 
 
+def test_the_student_set_asks_for_motion_and_shows_none() -> None:
+    made = [make_footage("student", index) for index in range(60)]
+    alone = [one for one in made if one.tags["people"] == "1"]
+    asks = [one for one in alone if set(one.tags) - {"set", "people"}]
+    assert len(asks) / len(alone) > 0.75
+    for one in alone[:20]:
+        poses = one.scene.actors[0].poses
+        assert max(np.ptp(poses.x), np.ptp(poses.lift), poses.arm.max(), poses.night.max()) == 0
+
+
 def test_foundation_mouths_ignore_the_sound_and_training_never_sees_held_out_pairs() -> None:
     made = [make_footage("foundation", index) for index in range(50)]
     moving = [one for one in made if one.scene.actors[0].mouth.max() > 0]
