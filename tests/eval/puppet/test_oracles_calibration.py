@@ -92,6 +92,7 @@ def test_a_window_behind_a_jumping_puppet_is_no_raised_arm():
 
 def stretches(clip, one, program, given):
     case = read_puppet_case(worlds.extra([one], [program], **given))
+    assert case is not None
     reader = Reader(case)
     reader.see(clip)
     return judge_programs(reader.readings(), case)[0]
