@@ -37,6 +37,7 @@ from eval.report.wording import (
     suite_names,
 )
 from eval.store.workspace import Workspace
+from joystreamer.errors import JoyStreamerError
 
 # Columns shown before the visitor asks for more.
 MANY: Final = 8
@@ -77,11 +78,17 @@ def _board(workspace: Workspace, state: StoreState, snapshot: int | None) -> Non
     """Draw the widgets and the table; what follows from them is drawn after it.
 
     A part of its own, so that the table answers a widget before the browser has been busy with
-    everything below it.
+    everything below it. Where nothing can be shown, the whole page says so: nothing stale stays below.
     """
+    alone = not st.session_state.pop(WHOLE, False)
     with told_in_words():
         view, shown = _choose(workspace, state, snapshot)
-        board = board_of(workspace, state, view)
+        try:
+            board = board_of(workspace, state, view)
+        except JoyStreamerError:
+            if alone:
+                st.rerun()
+            raise
     _pin_notice(board, snapshot)
     left, right = st.columns([5, 2], vertical_alignment="center")
     with left:
@@ -93,7 +100,7 @@ def _board(workspace: Workspace, state: StoreState, snapshot: int | None) -> Non
         picked = draw_board(board, columns, shown, notes, "board")
     st.caption(f"{LEGEND} {holm_note(board)}.")
     st.session_state[SHOWN], st.session_state[PICKED] = view, picked
-    if not st.session_state.pop(WHOLE, False):
+    if alone:
         st.rerun()
 
 

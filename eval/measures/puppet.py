@@ -193,7 +193,6 @@ PUPPET: Final[tuple[Measure, ...]] = (
             "soft": readings.SOFT,
             "halo": readings.HALO,
             "grain": readings.GRAIN,
-            "cut": readings.CUT,
             "nearest": readings.NEAREST,
             "half": obedience.HALF,
             "least_frames": obedience.LEAST_FRAMES,

@@ -4,7 +4,6 @@ Frames come in pieces of any length, so that memory does not grow with a clip be
 frame. Everything is a sum or mean over soft regions: blur of a small codec hardly moves it.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Final
 
@@ -35,13 +34,11 @@ Floats = NDArray[np.float32]
 SIDE: Final = 64
 """Pixels per side at which everything is measured."""
 HALO: Final = 2.5 / SIDE
-"""How far blur carries a part's colour beyond its edge, share of the side."""
+"""How far blur carries a ball's colour beyond its edge, share of the side."""
 SOFT: Final = 3.0
 """Pixels over which the edges of a raised arm are looked for."""
 GRAIN: Final = 15.0
-"""Grey levels of noise that a colour's filter reckons with; keeps it finite where colours are alike."""
-CUT: Final = 0.5
-"""Share of a disc that must lie in the picture before what is seen of it counts fully."""
+"""Grey levels of noise that the ball's filter reckons with; keeps it finite where colours are alike."""
 CHIN: Final = 0.42
 """Height below which a shirt may be seen beside the face."""
 NEAREST: Final = 0.5
@@ -57,7 +54,7 @@ class Readings:
     Attributes:
         x: Middle of the first person in room coordinates, share of the width.
         height: Middle of the first person's head above the ground, shares of its own size.
-        arm: Share of a glove seen where a raised hand is: 0 hanging, 1 raised.
+        arm: Share of a raised arm that is seen: 0 hanging, 1 raised.
         ball: Share of a full ball.
         zoom: Magnification, seen at the floor's edge.
         night: 0 day, 1 night.
@@ -235,81 +232,86 @@ def _arm(shares: Shares, case: PuppetCase, body: Body, zoom: Floats) -> Floats:
     """Return how much of a raised arm is seen: (T,), 0 hanging, 1 raised.
 
     What is seen is projected on what a raised arm adds to the wall: sleeve and glove, softly, so that
-    a smudge counts as much as the sharp arm it came from.
+    a smudge counts nearly as much as the sharp arm it came from.
     """
-    person = case.people[0]
-    size, places = (np.float32(person.scale) * zoom)[:, None], axis(SIDE)
+    person, places = case.people[0], axis(SIDE)
+    size = (np.float32(person.scale) * zoom)[:, None]
     across = (places[None] - body.x[:, None]) / size
     height = np.float32(HEAD.height) - (places[None] - body.y[:, None]) / size
-    edge = 1 / (size[..., None] * SIDE)
-    sleeve = _near_line(across, height, SLEEVE, ARM) / edge
-    glove = _near_line(across, height, (RAISED, RAISED), HAND) / edge
-    covered = np.clip(0.5 - sleeve / SOFT, 0, 1), np.clip(0.5 - glove / SOFT, 0, 1)
+    pixels = size[..., None] * SIDE
+    sleeve = _soft_line(across, height, SLEEVE, ARM, pixels)
+    glove = _soft_line(across, height, (RAISED, RAISED), HAND, pixels)
     wall = shares.wall[..., None, None]
     shirt, orange = (
         np.asarray(colour, np.float32)[None, :, None, None] - wall
         for colour in (person.shirt, case.palette["glove"])
     )
-    added = shirt * (covered[0] * (1 - covered[1]))[:, None] + orange * covered[1][:, None]
-    left, top, right, bottom = (((np.float32(edge) - 0.5) * zoom + 0.5)[:, None] for edge in WINDOW)
-    pixel = np.float32(1 / SIDE)
-    beside = (places < left - pixel) | (places > right + pixel)
-    above = (places < top - pixel) | (places > bottom + pixel)
-    added *= (beside[:, None, :] | above[:, :, None])[:, None]
+    added = shirt * (sleeve * (1 - glove))[:, None] + orange * glove[:, None]
+    added *= _outside_window(zoom)[:, None]
     power = np.square(added).sum(axis=(1, 2, 3))
     return ((shares.pixels - wall) * added).sum(axis=(1, 2, 3)) / np.maximum(power, 1)
 
 
-def _near_line(
-    x: Floats, y: Floats, ends: tuple[tuple[float, float], tuple[float, float]], half: float
+def _soft_line(
+    x: Floats,
+    y: Floats,
+    ends: tuple[tuple[float, float], tuple[float, float]],
+    half: float,
+    pixels: Floats,
 ) -> Floats:
-    """Return how far pixels lie outside a line with round ends, `half` wide, (T, N, N)."""
+    """Return how much of each pixel a line covers, its edges `SOFT` pixels wide, (T, N, N).
+
+    Args:
+        x: Columns in the line's own measure, (T, N).
+        y: Rows in the same.
+        ends: Its two ends, round; twice the same for a disc.
+        half: Half its width.
+        pixels: Pixels per unit, (T, 1, 1).
+    """
     (x0, y0), (x1, y1) = ends
     dx, dy = np.float32(x1 - x0), np.float32(y1 - y0)
     px, py = (x - np.float32(x0))[:, None, :], (y - np.float32(y0))[:, :, None]
     along = np.clip((px * dx + py * dy) / max(dx * dx + dy * dy, 1e-8), 0, 1)
-    return np.hypot(px - along * dx, py - along * dy) - np.float32(half)
+    away = np.hypot(px - along * dx, py - along * dy) - np.float32(half)
+    return np.clip(0.5 - away * pixels / np.float32(SOFT), 0, 1)
+
+
+def _outside_window(zoom: Floats) -> NDArray[np.bool_]:
+    """Return the pixels in which no window shines, (T, N, N): it looks much like a raised arm."""
+    places, pixel = axis(SIDE), np.float32(1 / SIDE)
+    left, top, right, bottom = (_zoomed(place, zoom)[:, None] for place in WINDOW)
+    beside = (places < left - pixel) | (places > right + pixel)
+    above = (places < top - pixel) | (places > bottom + pixel)
+    return beside[:, None, :] | above[:, :, None]
+
+
+def _zoomed(place: float, zoom: Floats) -> Floats:
+    """Return where a place of the room is seen, share of the side, (T,)."""
+    return (np.float32(place) - 0.5) * zoom + 0.5
 
 
 def _ball(shares: Shares, case: PuppetCase, zoom: Floats) -> Floats:
-    """Return how much of a full ball is seen in the upper left corner."""
-    x, y = ((np.float32(place) - 0.5) * zoom + 0.5 for place in BALL[:2])
-    person = case.people[0]
-    beside = (person.skin, person.hair, case.palette["red face"])
-    return _seen(shares, case.palette["ball"], beside, x, y, zoom * np.float32(BALL[2]))
+    """Return how much of a full ball is seen: (T,), 0 none, 1 all of it.
 
-
-def _seen(
-    shares: Shares, colour: Colour, beside: Sequence[Colour], x: Floats, y: Floats, radius: Floats
-) -> Floats:
-    """Return how much of a disc of a colour is seen against the wall, 0 to 1, (T,).
-
-    A sum over the disc and what blur carries out of it, so that a smudge counts as much as the sharp
-    disc it came from. Each pixel counts by a matched filter: a pixel of the colour 1, the wall 0, and
-    the colours that may lie beside it nearly nothing.
-
-    Args:
-        shares: The frames.
-        colour: Of the disc.
-        beside: Colours that may be near and are not meant.
-        x: Middle as seen, share of the width.
-        y: Middle as seen, share of the height.
-        radius: As seen, share of the side.
+    A sum over its disc and what blur carries out of it, so that a smudge counts as much as the sharp
+    ball it came from. Each pixel counts by a matched filter: the ball's colour 1, the wall 0, and a head
+    that may be near nearly nothing.
     """
-    wall = shares.wall
-    wanted = np.asarray(colour, np.float32) - wall  # (T, 3)
-    others = np.asarray(beside, np.float32)[None] - wall[:, None]  # (T, K, 3)
+    person, wall = case.people[0], shares.wall
+    yellow = np.asarray(case.palette["ball"], np.float32) - wall  # (T, 3)
+    head = np.asarray((person.skin, person.hair, case.palette["red face"]), np.float32)
+    others = head[None] - wall[:, None]  # (T, 3 colours, 3)
     spread = np.matmul(others.transpose(0, 2, 1), others) + np.float32(GRAIN**2) * np.eye(3)
-    along = np.linalg.solve(spread, wanted[..., None])[..., 0].astype(np.float32)
-    along /= (along * wanted).sum(axis=1, keepdims=True)
+    along = np.linalg.solve(spread, yellow[..., None])[..., 0].astype(np.float32)
+    along /= (along * yellow).sum(axis=1, keepdims=True)
     flat = shares.pixels.reshape(len(wall), 3, -1)
     share = np.matmul(along[:, None], flat)[:, 0] - (along * wall).sum(axis=1)[:, None]
-    places = axis(SIDE)
-    dx, dy = places[None] - x[:, None], places[None] - y[:, None]
-    away = np.sqrt(np.square(dx)[:, None, :] + np.square(dy)[:, :, None]).reshape(len(wall), -1)
-    near = np.clip((radius[:, None] + np.float32(HALO) - away) * SIDE + 0.5, 0, 1)
-    inside = np.clip((radius[:, None] - away) * SIDE + 0.5, 0, 1)
-    full = np.maximum(inside.sum(axis=1), CUT * np.pi * np.square(radius * SIDE))
+    places, radius = axis(SIDE), (zoom * np.float32(BALL[2]))[:, None]
+    dx = places[None] - _zoomed(BALL[0], zoom)[:, None]
+    dy = places[None] - _zoomed(BALL[1], zoom)[:, None]
+    away = np.hypot(dx[:, None, :], dy[:, :, None]).reshape(len(wall), -1)
+    near = np.clip((radius + np.float32(HALO) - away) * SIDE + 0.5, 0, 1)
+    full = np.clip((radius - away) * SIDE + 0.5, 0, 1).sum(axis=1)
     return ((near * share).sum(axis=1) / full).astype(np.float32)
 
 

@@ -11,7 +11,8 @@ from dashboard.results import exports
 from dashboard.results.data import View, board_of, store_state
 from dashboard.results.filters import Filters
 from eval.store.workspace import Workspace
-from tests.dashboard.results.filled_workspace import score_all
+from tests.dashboard.conftest import Server
+from tests.dashboard.results.filled_workspace import fill, score_all
 
 pytestmark = pytest.mark.browser
 
@@ -75,6 +76,39 @@ def test_a_permalink_gives_the_same_bytes_and_the_live_page_new_scores(
     page.get_by_text("Pinned to score").wait_for()
     assert saved_csv(page) == first
     page.context.close()
+
+
+def test_a_filter_changes_the_whole_page_and_leaves_nothing_stale(tmp_path: Path, browser: Any):
+    fill(tmp_path / "workspace", specs=["quality/light"]).database.close()
+    server = Server(tmp_path / "workspace", tmp_path / "server.log")
+    server.start()
+    try:
+        page = signed_in(browser, server)
+        page.goto(f"{server.url}/leaderboard?language=en")
+        detail = page.get_by_text("One metric in detail")  # by role it hides behind open lists
+        detail.wait_for()
+        english = page.locator("[data-testid=stCode]").inner_text()
+        page.get_by_role("button", name="Filters").click()
+        choose(page, "Content", "body")  # every case with it is in Chinese
+        page.get_by_text("No score fits all the filters together").wait_for()
+        detail.wait_for(state="detached")
+        choose(page, "Content", "camera")
+        detail.wait_for()
+        assert page.get_by_text("No score fits all the filters together").count() == 0
+        page.wait_for_function(
+            "(before) => { const link = document.querySelector('[data-testid=stCode]')?.innerText;"
+            " return link && link !== before && link.includes('content='); }",
+            arg=english,
+        )
+        page.context.close()
+    finally:
+        server.stop()
+
+
+def choose(page: Any, label: str, value: str) -> None:
+    """Add a value to a filter of the open panel."""
+    page.locator("[data-testid=stMultiSelect]", has_text=label).first.locator("input").click()
+    page.get_by_role("option", name=value, exact=True).click()
 
 
 def test_compared_clips_step_together(start_server: Any, browser: Any):

@@ -168,3 +168,27 @@ def test_proportions_are_those_of_the_renderer():
     assert proportions.HAIR[1:] == (drawn.HEAD_WIDE, drawn.HEAD_HIGH)
     assert proportions.FACE[0] == pytest.approx(drawn.HEAD_HEIGHT - 0.015)
     assert mouth.FPS == 25
+
+
+def test_hand_ball_and_window_are_where_the_renderer_draws_them():
+    from benchmarks.puppet import look
+
+    asked = Program(arm="raise", object="ball")
+    last = worlds.truth(worlds.identities()[0], asked, worlds.voice(), side=512)[-1]
+
+    def place(colour, share=slice(None)):
+        rows, columns = np.nonzero((last[:, share] == colour).all(axis=2))
+        offset = share.start or 0
+        return (columns + offset + 0.5) / 512, (rows + 0.5) / 512
+
+    x, y = place(look.BALL)
+    assert (x.mean(), y.mean()) == pytest.approx(proportions.BALL[:2], abs=0.003)
+    assert np.sqrt(x.size / np.pi) / 512 == pytest.approx(proportions.BALL[2], abs=0.003)
+    x, y = place(look.GLOVE, slice(256, None))
+    assert (x.mean() - 0.5, proportions.GROUND - y.mean()) == pytest.approx(
+        proportions.RAISED, abs=0.004
+    )
+    assert np.sqrt(x.size / np.pi) / 512 == pytest.approx(proportions.HAND, abs=0.003)
+    x, y = place(look.WINDOW)
+    edges = (x.min(), y.min(), x.max(), y.max())
+    assert edges == pytest.approx(proportions.WINDOW, abs=0.003)
