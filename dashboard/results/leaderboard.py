@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -37,17 +38,15 @@ from eval.report.wording import (
     suite_names,
 )
 from eval.store.workspace import Workspace
-from joystreamer.errors import JoyStreamerError
 
 # Columns shown before the visitor asks for more.
 MANY: Final = 8
 
 FIRST_ROW: Final = "(first row)"
 
-# Set while the whole page is drawn, so that its first part does not ask for the rest.
-WHOLE: Final = "leaderboard_whole"
-SHOWN: Final = "leaderboard_shown"
-PICKED: Final = "leaderboard_picked"
+# Between the table and what stands below it: long enough that the table leaves the server and the browser has begun to
+# draw it. Without it both come at once, and the browser shows the table when it has laid out all charts.
+TABLE_FIRST_S: Final = 0.05
 
 
 def show(workspace: Workspace) -> None:
@@ -58,37 +57,22 @@ def show(workspace: Workspace) -> None:
         without_scores(workspace, state)
         snapshot = pinned_snapshot(st.query_params.to_dict())
         scores_at(workspace, state, snapshot)
-    st.session_state[WHOLE] = True
-    _board(workspace, state, snapshot)
-    with told_in_words():
-        view: View = st.session_state[SHOWN]
-        board = board_of(workspace, state, view)
-    _refusals(board)
-    _published(board)
-    _detail(board, st.session_state[PICKED])
-    _missing(board)
-    _take_away(workspace, state, view, board, state.score if snapshot is None else snapshot)
-    _provenance(board)
+    _numbers(workspace, state, snapshot)
     if snapshot is None:
         follow(workspace, state)
 
 
 @st.fragment
-def _board(workspace: Workspace, state: StoreState, snapshot: int | None) -> None:
-    """Draw the widgets and the table; what follows from them is drawn after it.
+def _numbers(workspace: Workspace, state: StoreState, snapshot: int | None) -> None:
+    """Draw the widgets and everything that follows from them, the table first.
 
-    A part of its own, so that the table answers a widget before the browser has been busy with
-    everything below it. Where nothing can be shown, the whole page says so: nothing stale stays below.
+    A part of its own, so that a widget is answered without the navigation and the saved views. One part, so
+    that where nothing can be shown, nothing stale stays below; and a run of its own for what stands below the
+    table would throw away a table that is not sent yet.
     """
-    alone = not st.session_state.pop(WHOLE, False)
     with told_in_words():
         view, shown = _choose(workspace, state, snapshot)
-        try:
-            board = board_of(workspace, state, view)
-        except JoyStreamerError:
-            if alone:
-                st.rerun()
-            raise
+        board = board_of(workspace, state, view)
     _pin_notice(board, snapshot)
     left, right = st.columns([5, 2], vertical_alignment="center")
     with left:
@@ -96,12 +80,15 @@ def _board(workspace: Workspace, state: StoreState, snapshot: int | None) -> Non
     with right:
         columns = _choose_columns(board)
     notes = checkpoints_tried(systems_at(workspace, state))
-    with told_in_words():
-        picked = draw_board(board, columns, shown, notes, "board")
+    picked = draw_board(board, columns, shown, notes, "board")
     st.caption(f"{LEGEND} {holm_note(board)}.")
-    st.session_state[SHOWN], st.session_state[PICKED] = view, picked
-    if alone:
-        st.rerun()
+    time.sleep(TABLE_FIRST_S)
+    _refusals(board)
+    _published(board)
+    _detail(board, picked)
+    _missing(board)
+    _take_away(workspace, state, view, board, state.score if snapshot is None else snapshot)
+    _provenance(board)
 
 
 def _choose(workspace: Workspace, state: StoreState, snapshot: int | None) -> tuple[View, Any]:

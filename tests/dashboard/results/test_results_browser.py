@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import TimeoutError as TooLate
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from dashboard.results import exports
 from dashboard.results.data import View, board_of, store_state
@@ -84,10 +85,12 @@ def test_a_filter_changes_the_whole_page_and_leaves_nothing_stale(tmp_path: Path
     server.start()
     try:
         page = signed_in(browser, server)
+        runs = runs_seen(page)
         page.goto(f"{server.url}/leaderboard?language=en")
         detail = page.get_by_text("One metric in detail")  # by role it hides behind open lists
         detail.wait_for()
         english = page.locator("[data-testid=stCode]").inner_text()
+        runs.clear()
         page.get_by_role("button", name="Filters").click()
         choose(page, "Content", "body")  # every case with it is in Chinese
         page.get_by_text("No score fits all the filters together").wait_for()
@@ -100,9 +103,34 @@ def test_a_filter_changes_the_whole_page_and_leaves_nothing_stale(tmp_path: Path
             " return link && link !== before && link.includes('content='); }",
             arg=english,
         )
+        # One run, of a part of the page, draws everything; the table is on its way before the charts are made.
+        assert not [kinds for kinds in runs if "navigation" in kinds]
+        [answer] = [kinds for kinds in runs if "vega_lite_chart" in kinds]
+        # The table is the first one again: named only, where the browser has kept it.
+        table = answer.index("kept" if "kept" in answer else "bidi_component")
+        assert table < answer.index("vega_lite_chart")
         page.context.close()
     finally:
         server.stop()
+
+
+def runs_seen(page: Any) -> list[list[str]]:
+    """What pages opened from now on are told, by run: the kinds of elements, and of the navigation if it is drawn too."""
+    runs: list[list[str]] = []
+
+    def note(data: bytes | str) -> None:
+        message = ForwardMsg.FromString(data if isinstance(data, bytes) else data.encode())
+        if message.HasField("new_session"):
+            runs.append([])
+        elif message.HasField("navigation"):
+            runs.append(["navigation"])
+        elif runs and message.HasField("ref_hash"):
+            runs[-1].append("kept")
+        elif runs and message.HasField("delta") and message.delta.HasField("new_element"):
+            runs[-1].append(str(message.delta.new_element.WhichOneof("type")))
+
+    page.on("websocket", lambda socket: socket.on("framereceived", note))
+    return runs
 
 
 def choose(page: Any, label: str, value: str) -> None:
