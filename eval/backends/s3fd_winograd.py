@@ -30,8 +30,9 @@ _SMALL_MAP: Final = "-23330=4,3,20,11,512"
 """Shape hint (columns, rows, channels): for maps of this kind ncnn picks F(2x2, 3x3), whose weights
 take less than half the memory of F(4x4, 3x3). On the smallest maps it is as fast; on those before
 them it is slower, and taken for the 50 MB."""
-_HALVES: Final = ("top", "bottom")
-"""The first block, whose maps are the largest, runs in two halves of a picture: half the memory."""
+_STRIPES: Final = tuple(f"stripe{index}" for index in range(12))
+"""The first block, whose maps are the largest, runs in stripes of a picture, whose maps stay in a
+core's cache and take little memory. The lowest picture, of 28 rows, still has two rows for each."""
 _FIRST_BLOCK: Final = 5
 """Backbone layers in it."""
 _NO_WINOGRAD: Final = "31=64"
@@ -94,15 +95,10 @@ class WinogradLayers:
 
     def _answer(self, picture: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """(rows, columns, 3) to six maps of (rows, columns, channels)."""
-        planes = picture.transpose(2, 0, 1)
-        middle = planes.shape[1] // 4 * 2
-        # Two rows more than a half give its own: each of two convolutions takes one. ncnn only
-        # points to the numbers, so that they stay here until it is done.
-        halves = [np.ascontiguousarray(planes[:, : middle + 2])]
-        halves.append(np.ascontiguousarray(planes[:, middle - 2 :]))
+        stripes = cut_stripes(picture.transpose(2, 0, 1), len(_STRIPES))
         run = self._net.create_extractor()
-        for name, half in zip(_HALVES, halves, strict=True):
-            run.input(name, self._ncnn.Mat(half))
+        for name, stripe in zip(_STRIPES, stripes, strict=True):
+            run.input(name, self._ncnn.Mat(stripe))  # points to the numbers, which stay in the list
         maps = []
         for index in range(6):
             failed, answer = run.extract(f"head{index}")
@@ -112,13 +108,35 @@ class WinogradLayers:
         return maps
 
 
+def cut_stripes(planes: NDArray[np.float32], count: int) -> list[NDArray[np.float32]]:
+    """Cut a picture into stripes for two 3x3 convolutions and a pooling by two.
+
+    Every convolution takes a row at a cut, so that stripes reach two rows beyond their own.
+
+    Args:
+        planes: (channels, rows, columns), of at least 2 * count rows.
+        count: Number of stripes, at least 2.
+
+    Returns:
+        Stripes from top to bottom, each contiguous and starting at an even row.
+    """
+    pairs = planes.shape[1] // 2
+    cuts = [2 * (pairs * index // count) for index in range(1, count)]
+    starts = [0, *(cut - 2 for cut in cuts)]
+    stops = [*(cut + 2 for cut in cuts), planes.shape[1]]
+    return [
+        np.ascontiguousarray(planes[:, start:stop])
+        for start, stop in zip(starts, stops, strict=True)
+    ]
+
+
 class _Graph:
     """Writes layers in ncnn's format: one line of text each, weights one after the other."""
 
     def __init__(self, weights: BinaryIO) -> None:
         self._weights = weights
-        self._lines = [f"Input {name} 0 1 {name}" for name in _HALVES]
-        self._blobs = len(_HALVES)
+        self._lines = [f"Input {name} 0 1 {name}" for name in _STRIPES]
+        self._blobs = len(_STRIPES)
 
     def text(self) -> str:
         """Return the text file."""
@@ -151,13 +169,17 @@ class _Graph:
             )
 
     def _add_first_block(self, layers: Any) -> str:
-        """Add two convolutions and a pooling for both halves of a picture, and join the answers."""
+        """Add two convolutions and a pooling for every stripe of a picture, and join the answers."""
         ends = []
-        for half, outer in zip(_HALVES, ("14=1 16=0", "14=0 16=1"), strict=True):  # zeros outside
-            name = self._convolve(f"{half}0", half, layers[0], settings=f"{outer} {_NO_WINOGRAD}")
-            name = self._convolve(f"{half}2", name, layers[2], settings=outer)
-            ends.append(self._add("Pooling", f"{half}4", name, "0=0 1=2 2=2 5=1"))
-        self._lines.append(f"Concat first 2 1 {' '.join(ends)} first 0=1")
+        for stripe in _STRIPES:
+            # Zeros above and below the picture only.
+            outer = f"14={int(stripe == _STRIPES[0])} 16={int(stripe == _STRIPES[-1])}"
+            name = self._convolve(
+                f"{stripe}_0", stripe, layers[0], settings=f"{outer} {_NO_WINOGRAD}"
+            )
+            name = self._convolve(f"{stripe}_2", name, layers[2], settings=outer)
+            ends.append(self._add("Pooling", f"{stripe}_4", name, "0=0 1=2 2=2 5=1"))
+        self._lines.append(f"Concat first {len(ends)} 1 {' '.join(ends)} first 0=1")
         self._blobs += 1
         return "first"
 
