@@ -18,6 +18,7 @@ from dashboard.results.data import (
     board_of,
     checkpoints_tried,
     choices_at,
+    prepared_at,
     scores_at,
     store_state,
     systems_at,
@@ -37,6 +38,7 @@ from eval.report.wording import (
     published_matrix,
     suite_names,
 )
+from eval.statistics import keep_draws
 from eval.store.workspace import Workspace
 
 # Columns shown before the visitor asks for more.
@@ -60,6 +62,8 @@ def show(workspace: Workspace) -> None:
     _numbers(workspace, state, snapshot)
     if snapshot is None:
         follow(workspace, state)
+    # Last, when everything is drawn: the first filter then finds what it would have to draw.
+    keep_draws(len(prepared_at(workspace, state, snapshot).cases))
 
 
 @st.fragment

@@ -12,6 +12,7 @@ from eval.statistics.bootstrap import (
     SEED,
     Interval,
     bca_bounds,
+    keep_draws,
     mean_intervals,
 )
 from eval.statistics.multiplicity import holm
@@ -38,6 +39,7 @@ __all__ = [
     "bca_bounds",
     "flips_for",
     "holm",
+    "keep_draws",
     "mean_intervals",
     "paired_differences",
     "sign_flip_p_values",

@@ -19,7 +19,7 @@ from eval.leaderboard import (
 )
 from eval.leaderboard.means import group_means
 from eval.leaderboard.provenance import trace
-from eval.statistics import bootstrap, mean_intervals
+from eval.statistics import bootstrap, keep_draws, mean_intervals
 from joystreamer.errors import InputError
 from tests.eval.score_rows import METRICS, row, rows, study
 
@@ -191,3 +191,23 @@ def test_draws_that_are_kept_are_those_drawn_anew(size: int):
     for _ in range(2):
         found = bootstrap._resampled_means(block, bootstrap.RESAMPLES, 0)
         np.testing.assert_array_equal(found, np.concatenate(anew))
+
+
+def test_a_row_drawn_too_often_to_be_kept_is_counted_all_the_same(monkeypatch: pytest.MonkeyPatch):
+    block = np.random.default_rng(0).normal(size=(12, 2))
+    expected = bootstrap._resampled_means(block, 999, 5)
+    bootstrap._kept_counts.cache_clear()
+    monkeypatch.setattr(bootstrap, "_NIBBLE", 3)
+    assert bootstrap._kept_counts(12, 999, 5) == ()
+    np.testing.assert_array_equal(bootstrap._resampled_means(block, 999, 5), expected)
+    bootstrap._kept_counts.cache_clear()
+
+
+def test_draws_made_beforehand_are_those_that_boards_ask_for():
+    bootstrap._kept_counts.cache_clear()
+    keep_draws(20)
+    drawn = bootstrap._kept_counts.cache_info().misses
+    mean_intervals([np.arange(size, dtype=np.float64) for size in range(2, 21)])
+    assert bootstrap._kept_counts.cache_info().misses == drawn == 13
+    keep_draws(5_000)  # more sizes than are kept: none
+    assert bootstrap._kept_counts.cache_info().misses == drawn
