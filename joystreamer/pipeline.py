@@ -24,7 +24,7 @@ from joystreamer.conditioning.audio import SpeechEncoder, SpeechStreams, prepare
 from joystreamer.conditioning.picture import check_size, choose_size, fit_image, fit_mask
 from joystreamer.conditioning.planner import PlannerBackend, PlanRequest, make_plan
 from joystreamer.conditioning.speakers import token_masks
-from joystreamer.conditioning.text import encode_prompts
+from joystreamer.conditioning.text import encode_prompts, negative_that_fits
 from joystreamer.denoiser import GuidedDenoiser, SegmentConditions
 from joystreamer.errors import InputError, MissingWeights
 from joystreamer.loading import load_wan_components
@@ -183,7 +183,8 @@ class JoyStreamerPipeline(DiffusionPipeline):
         streams = SpeechStreams(
             self._speech_encoder(), scene.tracks, with_silence=masks is not None
         )
-        text = self._encode_text([*scene.fragments, options.negative_prompt])
+        negative = negative_that_fits(self.tokenizer, options.negative_prompt)
+        text = self._encode_text([*scene.fragments, negative])
         reference = self._encode_frames(image[None])
         if state is None and options.first_segment == "reference":
             history = np.repeat(image[None], self.layout.motion_frames, axis=0)

@@ -37,6 +37,9 @@ TINY_VOCABULARY = (
 
 TINY_TEXT_POSITIONS = 256
 """Half of Wan's: room for its negative prompt, which the tiny tokenizer spells in 243 tokens."""
+TRAINED_TEXT_POSITIONS = 64
+"""Of a tiny model that is trained: its captions have at most 48 tokens. Networks attend to every position
+without a mask, so that more of them would cost as much as the video and drown the words in padding."""
 TINY_TEXT_DIM, TINY_AUDIO_DIM, TINY_AUDIO_LAYERS = 32, 32, 4
 
 
@@ -169,9 +172,13 @@ def tiny_vocabulary() -> list[tuple[str, float]]:
     return special + pieces + [(f"▁{word}", -3.0) for word in words if len(word) > 1]
 
 
-def tiny_tokenizer() -> T5Tokenizer:
-    """A unigram tokenizer of UMT5's class, made in code without any file or network."""
-    return T5Tokenizer(vocab=tiny_vocabulary(), extra_ids=0, model_max_length=TINY_TEXT_POSITIONS)
+def tiny_tokenizer(positions: int = TINY_TEXT_POSITIONS) -> T5Tokenizer:
+    """A unigram tokenizer of UMT5's class, made in code without any file or network.
+
+    Args:
+        positions: Text positions of the network, and the most tokens of a prompt.
+    """
+    return T5Tokenizer(vocab=tiny_vocabulary(), extra_ids=0, model_max_length=positions)
 
 
 def tiny_transformer(**changes: Any) -> JoyStreamerTransformer3DModel:
@@ -197,17 +204,20 @@ def tiny_speech_encoder() -> Wav2Vec2Model:
     return Wav2Vec2Model(Wav2Vec2Config(**tiny_speech_config())).eval()
 
 
-def build_tiny_pipeline(seed: int = 0, *, experts: int = 2) -> JoyStreamerPipeline:
+def build_tiny_pipeline(
+    seed: int = 0, *, experts: int = 2, text_positions: int = TINY_TEXT_POSITIONS
+) -> JoyStreamerPipeline:
     """A whole pipeline of real classes with random weights.
 
     Args:
         seed: Seed of the weights; the global random state is left as it was.
         experts: 2, or 1 for a single network over all noise levels.
+        text_positions: Most tokens of a prompt.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return JoyStreamerPipeline(
-            tokenizer=tiny_tokenizer(),
+            tokenizer=tiny_tokenizer(text_positions),
             text_encoder=tiny_text_encoder(),
             audio_encoder=tiny_speech_encoder(),
             feature_extractor=Wav2Vec2FeatureExtractor(),

@@ -9,7 +9,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +20,9 @@ MODEL_FILE: Final = "model_index.json"
 DECODER: Final = "decoder"
 TEXT_TEACHER: Final = "text-teacher"
 AUDIO_TEACHER: Final = "audio-teacher"
+VANILLA: Final = "vanilla-3-2"
+TWIN: Final = "twin-3-2"
+"""The arms that the claims compare: equations 2 and 3 at one pair of scales."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +71,11 @@ TEACHERS: Final = (
 """What every student needs, in order."""
 
 
+def student_name(arm: str, seed: int) -> str:
+    """Return the stage of an arm's student."""
+    return f"{arm}-seed-{seed}"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Arm:
     """One way to distil a student; compared with the others at the same number of updates.
@@ -78,6 +86,8 @@ class Arm:
         text_scale: alpha_t.
         audio_scale: alpha_a at and below the threshold.
         threshold: t_spot above which alpha_a is 0.1; None for a constant scale.
+        after: Arm whose student and fake score it goes on with; '' for one that starts anew.
+        settings: `--set` of its own.
     """
 
     name: str
@@ -85,6 +95,8 @@ class Arm:
     text_scale: float
     audio_scale: float
     threshold: float | None = None
+    after: str = ""
+    settings: tuple[str, ...] = ()
 
     def stage(self, seed: int, cycles: int = 0) -> Stage:
         """Return this arm's training with a seed; `cycles` student updates if not the preset's."""
@@ -96,15 +108,16 @@ class Arm:
         ]
         if self.threshold is not None:
             settings.append(f"distillation.guidance.threshold={self.threshold:g}")
-        if cycles:
+        if cycles and not self.after:
             settings.append(f"loop.updates={20 + 3 * cycles}")
         return Stage(
-            name=f"{self.name}-seed-{seed}",
-            preset="tiny-distill",
+            name=student_name(self.name, seed),
+            preset="tiny-vanilla" if self.after else "tiny-distill",
             footage="student",
             start=AUDIO_TEACHER,
             text_teacher=TEXT_TEACHER if self.equation == "twin" else "",
-            settings=tuple(settings),
+            student=student_name(self.after, seed) if self.after else "",
+            settings=(*settings, *self.settings),
             scales=(
                 "--text-scale",
                 f"{self.text_scale:g}",
@@ -117,12 +130,21 @@ class Arm:
 def arms(threshold: float) -> tuple[Arm, ...]:
     """Return the arms of the ablation at this world's own t_spot; the paper's last."""
     return (
-        Arm(name="vanilla-3-2", equation="vanilla", text_scale=3, audio_scale=2),
-        Arm(name="twin-3-2", equation="twin", text_scale=3, audio_scale=2),
+        Arm(name=VANILLA, equation="vanilla", text_scale=3, audio_scale=2),
+        Arm(name=TWIN, equation="twin", text_scale=3, audio_scale=2),
         Arm(name="static-4-4", equation="twin", text_scale=4, audio_scale=4),
         Arm(name="dynamic-4-4", equation="twin", text_scale=4, audio_scale=4, threshold=threshold),
         Arm(name="paper-5-4", equation="twin", text_scale=5, audio_scale=4, threshold=950),
     )
+
+
+def closing_rounds() -> tuple[Arm, ...]:
+    """Return what the twin students go through afterwards: the paper's short vanilla round, and a long one."""
+    short = Arm(
+        name="twin-then-vanilla", equation="vanilla", text_scale=3, audio_scale=2, after=TWIN
+    )
+    full_rate = ("student.rate=0.0005", "fake.rate=0.001", "loop.updates=90")
+    return short, replace(short, name="twin-then-long-vanilla", settings=full_rate)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,7 +160,7 @@ class Chain:
 
     folder: Path
     clips: dict[Kind, int] = field(
-        default_factory=lambda: {"codec": 160, "foundation": 1600, "avatar": 500, "student": 200}
+        default_factory=lambda: {"codec": 160, "foundation": 1216, "avatar": 500, "student": 200}
     )
     short: tuple[str, ...] = ()
     settings: dict[str, tuple[str, ...]] = field(default_factory=dict)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from joystreamer.errors import InputError
+from joystreamer.options import NEGATIVE_PROMPT
 
 MOST_TOKENS = 512
 """Text positions that Wan's networks were trained with."""
@@ -21,6 +22,22 @@ MOST_TOKENS = 512
 def text_positions(tokenizer: Any) -> int:
     """Text positions that a network sees: its tokenizer's own limit, at most 512."""
     return min(MOST_TOKENS, int(tokenizer.model_max_length))
+
+
+def negative_that_fits(tokenizer: Any, prompt: str) -> str:
+    """Return the negative prompt, or an empty one for Wan's own where the network is too small for it.
+
+    A network with fewer positions than Wan's negative prompt has tokens was never trained with it; a
+    prompt that somebody chose stays, and is refused like any other if it is too long.
+
+    Args:
+        tokenizer: Tokenizer of the UMT5 encoder.
+        prompt: Negative prompt.
+    """
+    if prompt != NEGATIVE_PROMPT:
+        return prompt
+    tokens = len(tokenizer(clean_prompt(prompt), add_special_tokens=True)["input_ids"])
+    return prompt if tokens <= text_positions(tokenizer) else ""
 
 
 def clean_prompt(prompt: str) -> str:

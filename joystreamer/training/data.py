@@ -42,6 +42,7 @@ from joystreamer.training.shards import ShardWriter
 FRAMES = ("frames", "regions")
 LATENTS = ("latents", "motion", "reference")
 CONDITIONS = ("image_condition", "reference_condition")
+"""What an image-to-video teacher is shown: the last frame of the history, or the reference."""
 CACHE_FORMAT = 2
 
 
@@ -50,9 +51,10 @@ class CacheOptions:
     """What is stored for each window.
 
     Attributes:
-        contents: Groups of parts: `frames` (pixels, for a codec), `latents`, `conditions` (of an
-            image-to-video teacher), `text` and `audio` (states of pretrained encoders), `text_ids`
-            and `speech` (inputs of encoders that train).
+        contents: Groups of parts: `frames` (pixels, for a codec), `latents`, `image_condition` and
+            `reference_condition` (an image-to-video teacher's, with and without history), `text` and
+            `audio` (states of pretrained encoders), `text_ids` and `speech` (inputs of encoders that
+            train).
         area: Pixels per frame aimed at; each clip keeps its shape among the allowed sizes.
         multiple: Sides are multiples of this many pixels.
         stride: Frames between windows of one clip.
@@ -62,7 +64,7 @@ class CacheOptions:
         layout: Lengths of a window.
     """
 
-    contents: tuple[str, ...] = ("latents", "conditions", "text", "audio")
+    contents: tuple[str, ...] = ("latents", *CONDITIONS, "text", "audio")
     area: int = 480 * 832
     multiple: int = 32
     stride: int = 76
@@ -73,7 +75,7 @@ class CacheOptions:
 
     def __post_init__(self) -> None:
         """Refuse unknown groups."""
-        known = ("frames", "latents", "conditions", "text", "text_ids", "audio", "speech")
+        known = ("frames", "latents", *CONDITIONS, "text", "text_ids", "audio", "speech")
         unknown = sorted(set(self.contents) - set(known))
         if unknown:
             raise InputError(
@@ -198,8 +200,9 @@ def encode_window(window: Window, options: CacheOptions, encoders: Encoders) -> 
     pixels = torch.from_numpy(window.frames.copy()).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
     if "latents" in options.contents:
         parts.update(_encode_latents(pixels, layout, encoders.vae, options.dtype))
-    if "conditions" in options.contents:
-        parts.update(_encode_conditions(pixels, layout, encoders.vae, options.dtype))
+    for name in CONDITIONS:
+        if name in options.contents:
+            parts[name] = _encode_condition(pixels, name, layout, encoders.vae).to(options.dtype)
     if "text" in options.contents:
         states = _text_states(encoders, [window.caption])
         parts["text"] = states[0].to(options.dtype)
@@ -250,16 +253,11 @@ def _encode_latents(
     return {name: value[0].to(dtype) for name, value in parts.items()}
 
 
-def _encode_conditions(
-    pixels: Tensor, layout: SegmentLayout, vae: Any, dtype: torch.dtype
-) -> dict[str, Tensor]:
+def _encode_condition(pixels: Tensor, name: str, layout: SegmentLayout, vae: Any) -> Tensor:
     """The image-to-video teacher's: one frame, then empty ones."""
+    index = layout.motion_frames - 1 if name == "image_condition" else -1
     zeros = torch.zeros_like(pixels[:, :, : layout.usable_frames])
-    found = {}
-    for name, index in (("image_condition", layout.motion_frames - 1), ("reference_condition", -1)):
-        anchored = torch.cat([pixels[:, :, index][:, :, None], zeros], dim=2)
-        found[name] = encode_frames(vae, anchored)[0].to(dtype)
-    return found
+    return encode_frames(vae, torch.cat([pixels[:, :, index][:, :, None], zeros], dim=2))[0]
 
 
 def _cut_speech(track_: NDArray[np.float32], first: int, layout: SegmentLayout) -> Tensor:

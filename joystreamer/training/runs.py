@@ -22,6 +22,7 @@ from joystreamer.model.transformer import JoyStreamerTransformer3DModel
 from joystreamer.options import GenerationOptions
 from joystreamer.pipeline import JoyStreamerPipeline
 from joystreamer.presets import (
+    TRAINED_TEXT_POSITIONS,
     build_tiny_pipeline,
     distilled_sampling,
     tiny_sampling,
@@ -231,7 +232,11 @@ def open_model(request: RunRequest) -> Any:
     """Open the pipeline to start from and put the replaced components into it."""
     single = request.preset.expert == "single"
     if request.model == TINY:
-        pipeline = build_tiny_pipeline(request.preset.loop.seed, experts=1 if single else 2)
+        pipeline = build_tiny_pipeline(
+            request.preset.loop.seed,
+            experts=1 if single else 2,
+            text_positions=TRAINED_TEXT_POSITIONS,
+        )
         if request.preset.stage == "codec":
             pipeline.register_modules(vae=fresh_codec(request.preset.loop.seed))
     else:

@@ -3,8 +3,10 @@
 import pytest
 import torch
 
-from joystreamer.conditioning.text import clean_prompt, encode_prompts
+from joystreamer.conditioning.text import clean_prompt, encode_prompts, negative_that_fits
 from joystreamer.errors import InputError
+from joystreamer.options import NEGATIVE_PROMPT
+from joystreamer.presets import TRAINED_TEXT_POSITIONS, tiny_tokenizer
 
 
 def encode(pipeline, *prompts):
@@ -48,3 +50,11 @@ def test_the_tiny_tokenizer_knows_words_and_spells_the_rest(tiny_pipeline):
 def test_five_thousand_words_are_refused_in_one_sentence(tiny_pipeline):
     with pytest.raises(InputError, match=r"has 5000 words \(5001 tokens\); at most 256 tokens fit"):
         encode(tiny_pipeline, "man " * 5000)
+
+
+def test_wans_negative_prompt_is_left_out_where_it_never_fitted(tiny_pipeline):
+    small = tiny_tokenizer(TRAINED_TEXT_POSITIONS)
+    assert negative_that_fits(tiny_pipeline.tokenizer, NEGATIVE_PROMPT) == NEGATIVE_PROMPT
+    assert negative_that_fits(small, NEGATIVE_PROMPT) == ""
+    chosen = "blurred " * 40  # somebody's own is refused with its length, not dropped
+    assert negative_that_fits(small, chosen) == chosen

@@ -25,7 +25,13 @@ from joystreamer.training.codec import (
     region_mask,
     start_gently,
 )
-from joystreamer.training.data import CacheOptions, Encoders, build_cache, encode_frames
+from joystreamer.training.data import (
+    CONDITIONS,
+    CacheOptions,
+    Encoders,
+    build_cache,
+    encode_frames,
+)
 from joystreamer.training.manifest import read_manifest
 from joystreamer.training.pretraining import LearningStack, speech_windows
 from joystreamer.training.shards import ShardedClips, ShardWriter, read_index
@@ -69,7 +75,7 @@ def films(tmp_path_factory):
 
 
 OPTIONS = CacheOptions(
-    contents=("latents", "conditions", "text", "text_ids", "audio", "speech"),
+    contents=("latents", *CONDITIONS, "text", "text_ids", "audio", "speech"),
     area=64 * 32, precision="float32", per_shard=2,
 )  # fmt: skip
 
