@@ -32,15 +32,17 @@ def ablation(
     from benchmarks.puppet.bundle import write_bundle
     from benchmarks.puppet.chain import Chain
     from benchmarks.puppet.exam import STEPS
+    from benchmarks.puppet.loop_parts import studies
 
     chain = short_chain(folder) if short else Chain(folder=folder)
     plan = Plan(
         chain=chain, seeds=tuple(range(seeds)), cycles=cycles, questions=questions,
         steps=2 if short else STEPS, gate=not short,
+        studies=studies(1, 2) if short else studies(),
     )  # fmt: skip
     found = run_ablation(plan, lambda words: click.echo(words, err=True))
     ceiling = json.loads((folder / CEILING).read_text())
-    click.echo(f"report: {write_page(folder, found.rows, ceiling, found.threshold)}")
+    click.echo(f"report: {write_page(folder, found, ceiling)}")
     if bundle is not None:
         write_bundle(chain, target=bundle)
         click.echo(f"checkpoints: {bundle}")

@@ -16,15 +16,19 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from benchmarks.puppet.casting import SIDE
 from benchmarks.puppet.chain import (
     AUDIO_TEACHER,
     DECODER,
     TEACHERS,
     TEXT_TEACHER,
+    TWIN,
     Arm,
     Chain,
     StageFailed,
     arms,
+    closing_rounds,
+    student_name,
 )
 from benchmarks.puppet.codec_gate import measure_ceiling
 from benchmarks.puppet.exam import (
@@ -48,9 +52,12 @@ from benchmarks.puppet.fields import (
     guided_field,
     text_field,
 )
+from benchmarks.puppet.loop_parts import Comparison, Study, run_studies, studies
 from eval.store.files import write_text
 from joystreamer.guidance import AUDIO_SCALE_THRESHOLD
+from joystreamer.options import GenerationOptions
 from joystreamer.pipeline import JoyStreamerPipeline
+from joystreamer.presets import distilled_sampling
 from joystreamer.training.dmd import Guidance
 from joystreamer.training.presets import TINY_TAU_SHIFT
 from joystreamer.training.stages import load_transformer
@@ -76,6 +83,7 @@ class Plan:
         questions: Size of the exam.
         steps: Of many-step sampling.
         gate: Whether a codec that loses the mouth stops the ablation; off in the short form only.
+        studies: Parts of the segment loop to be taken away from the first twin student.
     """
 
     chain: Chain
@@ -84,6 +92,7 @@ class Plan:
     questions: int = 64
     steps: int = STEPS
     gate: bool = True
+    studies: tuple[Study, ...] = field(default_factory=studies)
 
     @property
     def folder(self) -> Path:
@@ -119,10 +128,12 @@ class Findings:
     Attributes:
         threshold: t_spot of this world.
         rows: Every row, by name and seed.
+        parts: What each part of the segment loop is there for.
     """
 
     threshold: float
     rows: Sequence[Row]
+    parts: Sequence[Comparison]
 
 
 def short_chain(folder: Path) -> Chain:
@@ -157,7 +168,7 @@ def run_ablation(plan: Plan, say: Callable[[str], None]) -> Findings:
         say(f"motion is decided above noise level {threshold:g}")
         for task in _teacher_tasks(plan, threshold):
             _examine(plan, exam, task, say)
-    for arm in arms(threshold):
+    for arm in (*arms(threshold), *closing_rounds()):
         for seed in plan.seeds:
             stage = arm.stage(seed, plan.cycles)
             say(f"stage {stage.name}")
@@ -165,7 +176,14 @@ def run_ablation(plan: Plan, say: Callable[[str], None]) -> Findings:
             with torch.inference_mode():
                 for task in _student_tasks(plan, arm, seed):
                     _examine(plan, exam, task, say)
-    return Findings(threshold=threshold, rows=read_rows(plan.folder))
+    twin = chain.result(student_name(TWIN, plan.seeds[0]))
+    parts = run_studies(plan.folder, twin, student_sampling(), say, plan.studies)
+    return Findings(threshold=threshold, rows=read_rows(plan.folder), parts=parts)
+
+
+def student_sampling() -> GenerationOptions:
+    """Return how tiny students are sampled."""
+    return distilled_sampling(area=SIDE * SIDE, negative_prompt="", shift=TINY_TAU_SHIFT)
 
 
 def _first_gate(plan: Plan, say: Callable[[str], None]) -> None:

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from benchmarks.checkpoints import bundled_checkpoints
 from benchmarks.cli import main
-from benchmarks.puppet.ablation import Row, guidance_of, threshold_of
+from benchmarks.puppet.ablation import Findings, Row, guidance_of, threshold_of
 from benchmarks.puppet.ablation_report import judge_claims, page, program_values
 from benchmarks.puppet.chain import Arm, arms
 from benchmarks.puppet.fields import (
@@ -19,6 +19,7 @@ from benchmarks.puppet.fields import (
     guided_field,
     text_field,
 )
+from benchmarks.puppet.loop_parts import Comparison, Study
 from joystreamer.guidance import AUDIO_SCALE_THRESHOLD
 from joystreamer.presets import build_tiny_pipeline
 from joystreamer.training.stages import IMAGE_TO_VIDEO_CHANNELS, widen_input
@@ -53,22 +54,37 @@ def rows(twin_sync: float = 0.89) -> list[Row]:
     return found
 
 
+def comparison(leakage: float = 0.1) -> Comparison:
+    study = Study(
+        name="no-motion-frames", without="no motion frames", group="talk", sketches=(),
+        figures=("drift", "leakage"),
+    )  # fmt: skip
+    whole = {"drift": [0.1, 0.2, *[0.15] * 6], "leakage": [leakage] * 8}
+    return Comparison(
+        study=study, whole=whole, without={"drift": [1.0, 2.0, *[1.5] * 6], "leakage": [0.9] * 8}
+    )
+
+
 def verdicts(found: list[Row]) -> list[str]:
     return [claim.verdict for claim in judge_claims(found)]
 
 
 def test_a_claim_holds_when_every_seed_does_and_not_without_its_rows() -> None:
-    assert verdicts(rows()) == ["holds"] * 4 + ["does not hold", "not measured", "not measured"]
+    assert verdicts(rows()) == ["holds"] * 4 + ["does not hold", *["not measured"] * 3]
     assert judge_claims(rows())[4].values == pytest.approx((0.15, 0.21))
     assert verdicts(rows(twin_sync=0.8))[3] == "does not hold"
     controls = [row("twin-3-2+another-text", 0, program=0.4),
                 row("twin-3-2+another-sound", 0, sync_standing=0.1)]  # fmt: skip
-    assert verdicts([*rows(), *controls])[5:] == ["does not hold", "holds"]
-    assert verdicts([]) == ["not measured"] * 7
+    assert verdicts([*rows(), *controls])[5:7] == ["does not hold", "holds"]
+    assert verdicts([]) == ["not measured"] * 8
+    assert judge_claims([], [comparison()])[-1].verdict == "holds"
+    assert judge_claims([], [comparison(leakage=0.3)])[-1].verdict == "does not hold"
 
 
 def test_the_page_shows_every_row_with_its_interval() -> None:
-    text = page(rows(), {"psnr": 21.0, "mouth_correlation": 0.95}, 780.0)
+    found = Findings(threshold=780.0, rows=rows(), parts=[comparison()])
+    text = page(found, {"psnr": 21.0, "mouth_correlation": 0.95})
+    assert "| no motion frames | drift | 0.15 [0.13, 0.17] | 1.50 [1.31, 1.69] |" in text
     assert "mouth correlation 0.95" in text
     assert "above noise level 780" in text
     assert text.count("| twin-3-2 |") == 2
@@ -185,7 +201,8 @@ def test_a_short_ablation_runs_through_and_goes_on(tmp_path) -> None:
         assert "python -m joystreamer.training" in card
         assert tmp_path.name not in card
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "rows").iterdir()}
-    assert len(kept) == 2 + 5 + 5 * 3
+    assert len(kept) == 2 + 5 + 7 * 3
+    assert "| no motion frames | drift |" in report
     again = CliRunner().invoke(main, arguments, catch_exceptions=False)
     assert again.exit_code == 0
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "rows").iterdir()} == kept
