@@ -143,7 +143,7 @@ def closing_rounds() -> tuple[Arm, ...]:
     short = Arm(
         name="twin-then-vanilla", equation="vanilla", text_scale=3, audio_scale=2, after=TWIN
     )
-    full_rate = ("student.rate=0.0005", "fake.rate=0.001", "loop.updates=90")
+    full_rate = ("student.rate=0.0008", "fake.rate=0.0016", "loop.updates=90")
     return short, replace(short, name="twin-then-long-vanilla", settings=full_rate)
 
 

@@ -35,7 +35,7 @@ VANILLA_SLOWER = 0.1
 
 # Student updates of the paper's post-training are not printed; the published 14 B recipes take 600.
 DISTILLATION_CYCLES = 600
-TINY_CYCLES = 150
+TINY_CYCLES = 80
 TINY_UPDATES = {"foundation": 3600, "text-teacher": 1400, "stage-1": 400, "stage-2": 800}
 """What puppets took. The foundation is trained until it obeys text: what it never learned, no student can
 take up again."""
@@ -267,12 +267,20 @@ def tiny_distillation(equation: Literal["twin", "vanilla"]) -> TrainingPreset:
         ),
         stage="distill",
         expert="single",
-        loop=_tiny_loop(updates, clip=10.0, ema_decay=0.95, ema_start=10, rate_warmup=0),
+        loop=_tiny_loop(
+            updates,
+            global_batch=8,
+            micro_batch=8,
+            clip=10.0,
+            ema_decay=0.95,
+            ema_start=10,
+            rate_warmup=0,
+        ),
         cache=_tiny_cache("latents", *CONDITIONS, "text", "audio"),
         distillation=options,
         adapters=AdapterOptions(rank=16, alpha=16.0),
-        student=Rates(rate=5e-4 * slower, betas=(0.0, 0.999)),
-        fake=Rates(rate=1e-3 * slower, betas=(0.0, 0.999)),
+        student=Rates(rate=8e-4 * slower, betas=(0.0, 0.999)),
+        fake=Rates(rate=1.6e-3 * slower, betas=(0.0, 0.999)),
     )
 
 
