@@ -7,11 +7,12 @@ ever. Where the C library is not glibc, nothing is done. Knows no pages.
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 from functools import cache
-from typing import Any, Final
+from typing import Final
+
+from joystreamer.native_memory import c_library
 
 _TRIM_THRESHOLD: Final = -1
 _MMAP_THRESHOLD: Final = -3
@@ -39,18 +40,11 @@ def spare_memory() -> None:
     """Take memory sparingly from now on; to be called before tables and arrays are imported."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    setting = getattr(_c_library(), "mallopt", None)
+    setting = getattr(c_library(), "mallopt", None)
     if setting is not None:
         setting(_ARENA_MAX, _POOLS)
         setting(_MMAP_THRESHOLD, _LARGE)
         setting(_TRIM_THRESHOLD, _LARGE)
-
-
-def release_memory() -> None:
-    """Give free memory back to the system; to be called after something large was let go."""
-    trim = getattr(_c_library(), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
 
 
 @cache
@@ -62,8 +56,3 @@ def keep_what_is_loaded() -> None:
     """
     gc.collect()
     gc.freeze()
-
-
-@cache
-def _c_library() -> Any:
-    return ctypes.CDLL(None) if os.name == "posix" else None

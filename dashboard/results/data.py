@@ -21,7 +21,7 @@ import pandas as pd
 import streamlit as st
 from sqlalchemy import func, select
 
-from dashboard.memory import keep_what_is_loaded, release_memory
+from dashboard.memory import keep_what_is_loaded
 from dashboard.results.filters import Filters
 from eval.catalog import MEASURES
 from eval.leaderboard import (
@@ -41,6 +41,7 @@ from eval.store.schema import clips, runs, scores, suites
 from eval.store.scores import score_table, spec_descriptions
 from eval.store.workspace import Workspace
 from joystreamer.errors import InputError
+from joystreamer.native_memory import release_memory
 
 PATIENCE_S: Final = 2.0
 """How long a page waits for a locked database before it says so; commands wait a minute."""

@@ -36,6 +36,7 @@ from eval.sync.outcomes import METRICS, reading_outcomes
 from eval.sync.scoring import SoundEmbeddings, TrackScorer
 from eval.sync.sound import judge_sound
 from joystreamer.media import Frame
+from joystreamer.native_memory import release_memory
 
 SAMPLES_PER_FRAME: Final = 640
 JPEG_QUALITY: Final = 2
@@ -156,6 +157,7 @@ class ReferenceObserver:
             listed = aside.submit(list_shots, copy, threshold=self._rules.cut_threshold)
             detections = list(self._detect(copy, pictures))
             shots = listed.result()
+        release_memory()  # the detector's, before SyncNet takes its own
         tracks = self._tracks(detections, shots)
         if not tracks:
             found = any(len(faces) for faces in detections)

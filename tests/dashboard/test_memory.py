@@ -8,7 +8,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 SCRIPT = """
-from dashboard.memory import release_memory, spare_memory
+from dashboard.memory import spare_memory
+from joystreamer.native_memory import release_memory
 
 spare_memory()
 import pyarrow
