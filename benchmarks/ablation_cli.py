@@ -15,12 +15,21 @@ import click
               help="Student updates; by default the preset's.")  # fmt: skip
 @click.option("--questions", type=click.IntRange(min=2), default=64, show_default=True,
               help="Size of the exam, half of it unseen combinations.")  # fmt: skip
+@click.option("--start", type=str, default="tiny", show_default=True, metavar="FOLDER",
+              help="Pipeline whose networks the chain goes on from, such as an earlier chain's bundled 'base'; "
+              "'tiny' begins with random weights.")  # fmt: skip
 @click.option("--short", is_flag=True,
               help="Two updates a stage and no gates: shows that everything runs, proves nothing.")  # fmt: skip
 @click.option("--bundle", type=click.Path(path_type=Path), default=None,
               help="Also copy the demo's checkpoints to this folder.")  # fmt: skip
 def ablation(
-    folder: Path, seeds: int, cycles: int, questions: int, short: bool, bundle: Path | None
+    folder: Path,
+    seeds: int,
+    cycles: int,
+    questions: int,
+    start: str,
+    short: bool,
+    bundle: Path | None,
 ) -> None:
     """Train the tiny chain, distil every arm, examine all of it: the paper's Fig. 10 as numbers.
 
@@ -34,7 +43,7 @@ def ablation(
     from benchmarks.puppet.exam import STEPS
     from benchmarks.puppet.loop_parts import studies
 
-    chain = short_chain(folder) if short else Chain(folder=folder)
+    chain = short_chain(folder, start) if short else Chain(folder=folder, start=start)
     plan = Plan(
         chain=chain, seeds=tuple(range(seeds)), cycles=cycles, questions=questions,
         steps=2 if short else STEPS, gate=not short,

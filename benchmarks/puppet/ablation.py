@@ -22,6 +22,7 @@ from benchmarks.puppet.chain import (
     DECODER,
     TEACHERS,
     TEXT_TEACHER,
+    TINY,
     TWIN,
     Arm,
     Chain,
@@ -136,10 +137,11 @@ class Findings:
     parts: Sequence[Comparison]
 
 
-def short_chain(folder: Path) -> Chain:
+def short_chain(folder: Path, start: str = TINY) -> Chain:
     """Return a chain of two updates a stage on a handful of clips, which proves nothing."""
     return Chain(
         folder=folder,
+        start=start,
         clips={"codec": 4, "foundation": 4, "avatar": 4, "student": 4},
         short=("loop.updates=2", "loop.global_batch=2", "loop.micro_batch=2"),
     )

@@ -60,6 +60,17 @@ class Stage:
         return self.preset in ("tiny-distill", "tiny-vanilla")
 
 
+TINY: Final = "tiny"
+"""Start of a chain that begins with random weights."""
+REFINEMENT: Final[dict[str, tuple[str, ...]]] = {
+    "codec": (
+        "loop.updates=900", "codec.updates=900", "codec.curriculum=[[0.0,9]]", "codec.frames_per_clip=9",
+        "codec.rates.rate=0.001", "loop.global_batch=8", "loop.micro_batch=8",
+    ),
+    DECODER: ("loop.updates=900", "codec.updates=900"),
+}  # fmt: skip
+"""What changes in a chain that goes on from another chain's networks."""
+
 TEACHERS: Final = (
     Stage(name="codec", preset="tiny-codec", footage="codec"),
     Stage(name=DECODER, preset="tiny-decoder", footage="codec", start="codec"),
@@ -153,14 +164,16 @@ class Chain:
 
     Attributes:
         folder: Where everything goes.
+        start: Pipeline that the first stage goes on from; `tiny` for random weights.
         clips: Clips of each set.
         short: Settings that every stage gets in the short form.
         settings: Settings of single stages, on top.
     """
 
     folder: Path
+    start: str = TINY
     clips: dict[Kind, int] = field(
-        default_factory=lambda: {"codec": 160, "foundation": 1216, "avatar": 500, "student": 200}
+        default_factory=lambda: {"codec": 400, "foundation": 1216, "avatar": 500, "student": 200}
     )
     short: tuple[str, ...] = ()
     settings: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -185,7 +198,7 @@ class Chain:
     def command(self, stage: Stage) -> list[str]:
         """Return the command of a stage as a user would type it."""
         words = ["joystreamer", "distill" if stage.distils else "train", "--preset", stage.preset]
-        words += ["--model", str(self.result(stage.start)) if stage.start else "tiny"]
+        words += ["--model", str(self.result(stage.start)) if stage.start else self.start]
         if stage.text_teacher:
             words += ["--text-teacher", str(self.result(stage.text_teacher))]
         if stage.student:
@@ -194,7 +207,9 @@ class Chain:
             "--manifest", str(self.folder / "footage" / stage.footage / "manifest.jsonl"),
             "--cache", str(self.cache(stage)), "--out", str(self.folder / stage.name),
         ]  # fmt: skip
-        for setting in (*stage.settings, *self.short, *self.settings.get(stage.name, ())):
+        refined = REFINEMENT.get(stage.name, ()) if self.start != TINY else ()
+        own = self.settings.get(stage.name, ())
+        for setting in (*stage.settings, *refined, *self.short, *own):
             words += ["--set", setting]
         return [*words, *stage.scales]
 

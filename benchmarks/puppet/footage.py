@@ -45,6 +45,8 @@ TREMOR: Final = 0.08
 """Most of a motion that a misled clip shows."""
 SILENT_MOUTHS: Final = 0.5
 """Share of foundation clips whose mouths stay closed; the others follow an unrelated voice."""
+BUSY: Final = 0.5
+"""Chance of every change in a codec's footage: what it rarely sees, such as a hand at night, it swallows."""
 START: Final = (0.42, 0.58)
 WORDS: Final = {1: "the puppet", 2: "two puppets", 3: "three puppets"}
 
@@ -80,7 +82,8 @@ def make_footage(kind: Kind, index: int, seed: int = 0) -> Footage:
     """
     draw = np.random.default_rng([seed, KINDS.index(kind), index])
     count = 1 if draw.random() >= SEVERAL else int(draw.integers(2, 4))
-    program = draw_program(draw) if count == 1 else Program()
+    busy = {"other": BUSY} if kind == "codec" else {}
+    program = draw_program(draw, **busy) if count == 1 else Program()
     asked, amplitude = program, float(draw.uniform(0.85, 1.15))
     if kind == "avatar" and count == 1:
         chance = draw.random()

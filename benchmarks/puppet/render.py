@@ -24,6 +24,12 @@ MOUTH_WIDE: Final = 0.095
 MOUTH_HIGH: Final = 0.07
 """Half the height of a mouth that is fully open."""
 MOUTH_CLOSED: Final = 0.006
+ARM: Final = 0.042
+"""Half the width of an arm."""
+HAND: Final = 0.075
+"""Radius of a hand: more than one latent of the codec wide, so that a raised one is kept at night too."""
+BALL: Final = (0.16, 0.17, 0.12)
+"""x, y and radius of a ball that has fully appeared."""
 CHUNK: Final = 16
 """Frames painted at a time: temporaries stay in the processor's cache."""
 
@@ -109,8 +115,8 @@ def _paint(scene: Scene, part: slice, side: int) -> NDArray[np.uint8]:
     canvas.box(-1.0, 0.88, 2.0, 2.0, look.FLOOR)
     for actor in scene.actors:
         _puppet(canvas, actor.identity, _cut(actor.poses, part), actor.mouth[part], actor.scale)
-    size = 0.1 * room.ball
-    canvas.ellipse(0.17, 0.17, size, size, look.BALL)
+    x, y, radius = BALL
+    canvas.ellipse(x, y, radius * room.ball, radius * room.ball, look.BALL)
     return canvas.finished()
 
 
@@ -133,8 +139,8 @@ def _puppet(canvas: Canvas, who: Identity, poses: Poses, mouth: Floats, scale: f
         angle = raised * np.float32(2.2)  # radians from hanging down, outwards and up
         hand_x = across(way * (0.105 + 0.05 + 0.15 * np.sin(angle)))
         hand_y = up(0.37 - 0.17 * np.cos(angle))
-        canvas.stroke(across(way * 0.105), up(0.37), hand_x, hand_y, 0.03 * scale, who.shirt)
-        canvas.ellipse(hand_x, hand_y, 0.048 * scale, 0.048 * scale, look.GLOVE)
+        canvas.stroke(across(way * 0.105), up(0.37), hand_x, hand_y, ARM * scale, who.shirt)
+        canvas.ellipse(hand_x, hand_y, HAND * scale, HAND * scale, look.GLOVE)
     head = (HEAD_WIDE * scale, HEAD_HIGH * scale)
     canvas.ellipse(across(0.0), up(HEAD_HEIGHT + 0.03), head[0], head[1], who.hair)
     face = _mix(who.skin, look.RED_FACE, poses.blush)

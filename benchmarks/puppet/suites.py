@@ -26,7 +26,7 @@ from benchmarks.puppet.wording import GRAMMAR
 from eval.reader import read_suite
 from eval.records import DIMENSIONS, Case, Tags
 
-VERSION: Final = "1.0"
+VERSION: Final = "1.1"
 SEED: Final = 20
 LONG_ORIGINAL_S: Final = 20.0
 """A case whose original is longer has two passes, else one."""

@@ -181,7 +181,7 @@ PUPPET: Final[tuple[Measure, ...]] = (
     Measure(
         name="puppet",
         variant="oracle",
-        version=2,
+        version=3,
         metrics=METRICS,
         start=PuppetObserver,
         parameters={

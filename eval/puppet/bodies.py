@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 
 from eval.puppet.case import PuppetCase
 from eval.puppet.colours import Shares
-from eval.puppet.proportions import FLOOR, GROUND, HAIR, TORSO, measure_head
+from eval.puppet.proportions import (
+    FLOOR,
+    GROUND,
+    HAIR,
+    HAND,
+    HANGING,
+    TORSO,
+    measure_head,
+)
 
 Floats = NDArray[np.float32]
 
@@ -26,6 +34,10 @@ GROWN: Final = 1.12
 """Size of the searching box: half way between no zoom and a full one."""
 FLOOR_ROWS: Final = 0.8
 """Share of the height below which the floor's edge can be."""
+LEGS: Final = 0.17
+"""Half the width within which legs hide the floor's edge."""
+WITH_HANDS: Final = HANGING[0] + HAND
+"""The same for hanging hands, which come down to it when the camera is near."""
 MARGIN: Final = 1.25
 """Size of the box in which the middle of a head is measured, in heads."""
 
@@ -146,10 +158,12 @@ def _floor_zoom(shares: Shares, case: PuppetCase, rough: list[tuple[Floats, Floa
     side = shares.pixels.shape[2]
     places = axis(side)
     free = np.ones((len(shares.pixels), side), np.float32)
-    for person, (x, _) in zip(case.people, rough, strict=True):
-        free *= 1 - band(places, x, 0.17 * person.scale * GROWN, 2 / side)
-    few = free.sum(axis=1) < 4
-    free[few] = 1
+    for half in (LEGS, WITH_HANDS):
+        beside = np.ones_like(free)
+        for person, (x, _) in zip(case.people, rough, strict=True):
+            beside *= 1 - band(places, x, half * person.scale * GROWN, 2 / side)
+        enough = beside.sum(axis=1) >= 4
+        free[enough] = beside[enough]
     wall = shares.wall[:, :, None, None]
     way = np.asarray(case.palette["floor"], np.float32)[None, :, None, None] - wall
     low = shares.pixels[:, :, places > FLOOR_ROWS]

@@ -14,7 +14,7 @@ from eval.fields import Fields, ProblemsFound
 
 KEY: Final = "puppet"
 """Name of these facts in `Case.extra`."""
-VERSION: Final = 1
+VERSION: Final = 2
 
 Colour = tuple[int, int, int]
 

@@ -23,16 +23,18 @@ MOUTH: Final = (0.50, 0.095, 0.07)
 MOUTH_CLOSED: Final = 0.006
 """Half the height of a closed mouth."""
 TORSO: Final = (0.285, 0.125, 0.145)
+HANGING: Final = (0.155, 0.20)
+"""Where a hanging hand is: distance to the side, height."""
 RAISED: Final = (0.276, 0.47)
 """Where a raised hand is: distance to the side, height."""
 SLEEVE: Final = ((0.16, 0.402), RAISED)
 """Ends of what of a raised arm is seen beside the body."""
-ARM: Final = 0.03
+ARM: Final = 0.042
 """Half the width of an arm."""
 WINDOW: Final = (0.70, 0.10, 0.92, 0.34)
 """Left, top, right and bottom of the window in the room; a raised hand may come before it."""
-HAND: Final = 0.048
-BALL: Final = (0.17, 0.17, 0.10)
+HAND: Final = 0.075
+BALL: Final = (0.16, 0.17, 0.12)
 """x, y and radius; does not belong to a person."""
 
 _GRID: Final = 200

@@ -35,8 +35,8 @@ VANILLA_SLOWER = 0.1
 
 # Student updates of the paper's post-training are not printed; the published 14 B recipes take 600.
 DISTILLATION_CYCLES = 600
-TINY_CYCLES = 80
-TINY_UPDATES = {"foundation": 3600, "text-teacher": 1400, "stage-1": 400, "stage-2": 800}
+TINY_CYCLES = 140
+TINY_UPDATES = {"foundation": 3000, "text-teacher": 3000, "stage-1": 400, "stage-2": 800}
 """What puppets took. The foundation is trained until it obeys text: what it never learned, no student can
 take up again."""
 TINY_FLOW_SHIFT = 2.0

@@ -40,6 +40,17 @@ def test_stages_build_on_each_other_and_their_commands_fit_their_presets(tmp_pat
         assert preset.loop.updates == 2
 
 
+def test_a_chain_may_go_on_from_another_ones_networks(tmp_path) -> None:
+    anew, on = Chain(folder=tmp_path), Chain(folder=tmp_path, start="checkpoints/base")
+    for stage in TEACHERS:
+        before, after = anew.command(stage), on.command(stage)
+        assert ("tiny" in before) == (stage.name == "codec")
+        assert ("checkpoints/base" in after) == (stage.name == "codec")
+        first = change(training_preset(stage.preset), settings(before)).loop
+        second = change(training_preset(stage.preset), settings(after)).loop
+        assert (second.updates < first.updates) == (stage.name in ("codec", "decoder"))
+
+
 def test_arms_differ_in_nothing_but_guidance(tmp_path) -> None:
     chain = Chain(folder=tmp_path)
     found = {}

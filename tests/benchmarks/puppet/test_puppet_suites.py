@@ -194,7 +194,7 @@ def test_commands_know_puppet_suites_by_name(tmp_path: Path) -> None:
     out = tmp_path / "mine"
     built = CliRunner().invoke(main, ["build", "puppet-demo", "--out", str(out)])
     assert built.exit_code == 0, built.output
-    assert "24 cases of puppet-demo 1.0+" in built.output
+    assert "24 cases of puppet-demo 1.1+" in built.output
     assert check_suite(out) == []
     assert read_suite(out).version == read_suite(suite_folder("puppet-demo")).version
     again = CliRunner().invoke(main, ["build", "puppet-demo", "--out", str(out)])

@@ -20,7 +20,7 @@ from benchmarks.puppet.program import (
     held_out_pairs,
     training_pairs,
 )
-from benchmarks.puppet.render import Actor, Scene, actors_side_by_side, mouth_boxes, render
+from benchmarks.puppet.render import BALL, Actor, Scene, actors_side_by_side, mouth_boxes, render
 from benchmarks.puppet.timeline import WALK, ZOOM, perform
 from benchmarks.puppet.voice import VOICES, silence, speak, take_turns
 from eval.puppet.mouth import SAMPLE_RATE, mouth_opening
@@ -91,7 +91,7 @@ def test_walk_zoom_and_state_carry_over() -> None:
 def test_pixels_show_the_poses() -> None:
     ball = area(render(scene(Program(object="ball"))), look.BALL)
     assert ball[0] == 0
-    assert ball[-1] == pytest.approx(np.pi * (0.1 * 64) ** 2, rel=0.15)
+    assert ball[-1] == pytest.approx(np.pi * (BALL[2] * 64) ** 2, rel=0.15)
     night = render(scene(Program(background="night")))
     assert np.array_equal(night[-1, 2, 32], look.NIGHT)
     left = render(scene(Program(body="walk left")))

@@ -45,7 +45,8 @@ def test_ground_truth_is_judged_right():
     assert column(found, "response").mean() == pytest.approx(1, abs=0.05)
     assert np.abs(column(found, "response") - 1).max() < 0.15
     assert column(found, "stillness").max() < 0.35
-    assert column(found, "mouth_correlation").min() >= 0.95
+    # A ball may hide part of a head that has walked behind it; otherwise it is 0.99.
+    assert column(found, "mouth_correlation").min() >= 0.9
     assert column(found, "mouth_correlation").mean() >= 0.99
     assert column(found, "mouth_gain").mean() == pytest.approx(1, abs=0.05)
     assert set(column(found, "mouth_lag")) == {0}

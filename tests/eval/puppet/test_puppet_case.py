@@ -43,7 +43,7 @@ def test_rooms_are_what_the_edges_leave():
 @pytest.mark.parametrize(
     ("place", "value", "sentence"),
     [
-        (("version",), 2, "field 'version': got 2, expected 1; write the suite again"),
+        (("version",), 1, "field 'version': got 1, expected 2; write the suite again"),
         (("people",), [], "field 'people': got [], expected a list of at least one object"),
         (("people", 0, "skin"), [1, 2], "person 1: field 'skin': got [1, 2], expected [red, green"),
         (("programs", 0, "body"), "jmp", "expected one of stand, walk left, walk right, jump (did"),
