@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.puppet.look import WALLS, draw_identity, pick
-from benchmarks.puppet.program import Program, caption, draw_program
+from benchmarks.puppet.program import USUAL, Program, caption, draw_program
 from benchmarks.puppet.render import Actor, Scene, actors_side_by_side, mouth_boxes, stream
 from benchmarks.puppet.timeline import FPS, perform
 from benchmarks.puppet.voice import VOICES, Sound, silence, speak
@@ -82,8 +82,8 @@ def make_footage(kind: Kind, index: int, seed: int = 0) -> Footage:
     """
     draw = np.random.default_rng([seed, KINDS.index(kind), index])
     count = 1 if draw.random() >= SEVERAL else int(draw.integers(2, 4))
-    busy = {"other": BUSY} if kind == "codec" else {}
-    program = draw_program(draw, **busy) if count == 1 else Program()
+    other = BUSY if kind == "codec" else USUAL
+    program = draw_program(draw, other=other) if count == 1 else Program()
     asked, amplitude = program, float(draw.uniform(0.85, 1.15))
     if kind == "avatar" and count == 1:
         chance = draw.random()

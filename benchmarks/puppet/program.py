@@ -145,8 +145,12 @@ def every_program(most_active: int = len(SLOTS)) -> Iterator[Program]:
             yield program
 
 
+USUAL: Final = 0.3
+"""Chance with which something happens in a slot other than the body."""
+
+
 def draw_program(
-    draw: np.random.Generator, *, stand: float = 0.3, other: float = 0.3, held_out: bool = False
+    draw: np.random.Generator, *, stand: float = 0.3, other: float = USUAL, held_out: bool = False
 ) -> Program:
     """Draw a program; with `held_out`, one that training never shows, else one that it may.
 
